@@ -19,6 +19,7 @@ ROOT = Path(vpinn.__file__).parent
 FLOW = (
     "text",
     "errors",
+    "workers",
     "placement",
     "interrupt",
     "storage",

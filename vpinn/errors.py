@@ -47,3 +47,7 @@ class StorageError(VpinnError):
     """A file could not be written or read: the disk is full, permissions are missing, or a checkpoint is damaged."""
 
     exit_code = 4
+
+
+class WorkerError(VpinnError):
+    """Another worker of a data-parallel run has ended, so that this one cannot go on."""

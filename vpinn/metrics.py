@@ -117,6 +117,7 @@ class Cost:
         peak_memory_mb: largest memory of the process in MB.
         threads: threads that shared the work.
         device: device of training steps.
+        workers: processes that shared the quadrature points.
     """
 
     loss: float | None
@@ -124,6 +125,7 @@ class Cost:
     peak_memory_mb: float
     threads: int
     device: str
+    workers: int = 1
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""Device, precision and threads of a run, in one object (`Placement`) that is passed to all code that creates tensors.
+"""Device, precision, threads and workers of a run, in one object (`Placement`) that is passed to all code that creates tensors.
 
 Training steps (points, network, integrands, residuals, optimiser state) compute on the device of the placement. Everything else
 stays on the host: meshes, forms, finite elements, sparse factorisations, least-squares rows, random draws, statistics in float64,
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vpinn.errors import InputError
+from vpinn.workers import ALONE, Group
 
 HOST: Final = torch.device("cpu")
 DEVICES: Final[Mapping[str, Callable[[], bool]]] = {
@@ -33,17 +34,19 @@ DEVICES: Final[Mapping[str, Callable[[], bool]]] = {
 
 @dataclass(frozen=True)
 class Placement:
-    """Device, precision and threads of the training steps of a run.
+    """Device, precision, threads and workers of the training steps of a run.
 
     Attributes:
         device: Device that holds points, parameters and residuals.
         dtype: Precision of these, float64 or float32.
         threads: Number of threads on the host, ≥ 1.
+        group: Workers that share the quadrature points; sums over points are added up over all of them.
     """
 
     device: torch.device = HOST
     dtype: torch.dtype = torch.float64
     threads: int = 1
+    group: Group = ALONE
 
     @classmethod
     def of(cls, device: str | None, threads: int) -> Placement:
@@ -72,13 +75,18 @@ class Placement:
 
     @property
     def home(self) -> Placement:
-        """Placement with the same number of threads on the host in float64."""
-        return Placement(HOST, torch.float64, self.threads)
+        """Placement with the same number of threads and the same workers on the host in float64."""
+        return Placement(HOST, torch.float64, self.threads, self.group)
+
+    @property
+    def alone(self) -> Placement:
+        """The same placement of one worker that does all the work itself."""
+        return replace(self, group=ALONE)
 
     @property
     def told(self) -> dict[str, Any]:
-        """Threads and device as recorded in run.json and metrics.json, since results depend on them."""
-        return {"threads": self.threads, "device": self.device.type}
+        """Threads, device and number of workers as recorded in run.json and metrics.json, since results depend on them."""
+        return {"threads": self.threads, "device": self.device.type, "workers": self.group.size}
 
     def put(self, values: Tensor | NDArray[Any]) -> Tensor:
         """Return an array of the host as a tensor on the device; real numbers get the precision of the placement."""

@@ -270,7 +270,7 @@ def read_problem_of(folder: Path) -> Problem:
 def _files(problem: Problem) -> list[tuple[str, Path]]:
     """Return name and path of the files that the problem file refers to: mesh, reference, measurements, fields and constants."""
     settings, folder = problem.settings, problem.source.base
-    names = [settings.reference.file, *(one.file for one in (*settings.data, *settings.fields.values()))]
+    names = [settings.reference.file, *(one.file for one in settings.data), *(one.file for one in settings.fields.values())]
     names += files_of_constants(settings)
     found = [(name, folder / name) for name in dict.fromkeys(names) if name is not None]
     if settings.domain is not None and (mesh := settings.domain.mesh) is not None:

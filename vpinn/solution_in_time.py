@@ -51,6 +51,22 @@ class SolutionInTime(Solution):
             InputError: The instant lies outside the time of the problem, or of what was computed.
         """
 
+    def over_time(self, points: Points) -> Callable[[float], Array]:
+        """Return the field at points in space with their cells, as a function of time.
+
+        Args:
+            points: n points.
+
+        Returns:
+            instant → values [k, n] of the k components of all unknowns in order.
+        """
+
+        def field(t: float) -> Array:
+            found = self.snapshot(t).at(points)
+            return np.concatenate([found[u.name].reshape(len(points.x), -1).T for u in self.posed.unknowns])
+
+        return field
+
 
 @dataclass(frozen=True, eq=False)
 class SpaceTimeSolution(SolutionInTime):

@@ -185,7 +185,7 @@ def test_variations_by_hand(sections: dict[str, Any], weak: str) -> None:
 @pytest.mark.parametrize("sizes", [[3], [40, 7, 500, 1], [4000, 4000]])
 def test_streamed_rows_have_the_same_products(sizes: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows that never stand in memory together: RᵀR = AᵀA and the least-squares solution to 1e-10, at most 2k + k rows held."""
-    monkeypatch.setattr(linearisation, "CHUNK_BYTES", 1e3)
+    monkeypatch.setattr("vpinn.objective.triangle.CHUNK_BYTES", 1e3)
     generator, width = np.random.default_rng(0), 12
     blocks = [generator.normal(size=(n, width)) * np.logspace(-6, 6, width) for n in sizes]
     triangle, most = linearisation.Triangle(width), 0

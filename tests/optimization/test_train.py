@@ -30,6 +30,7 @@ from vpinn.optimization import (
 )
 from vpinn.optimization.divergence import ANCHOR, SHRINK, TRIES, began_at, diverged
 from vpinn.optimization.plan import METHODS
+from vpinn.placement import HERE
 from vpinn.problem import make_problem
 from vpinn.sampling import make_sampler
 from vpinn.trial import make_trial
@@ -44,6 +45,7 @@ class Bowl:
     measures = ()
     estimator = "plain"
     unit = 1.0
+    placement = HERE
 
     def __init__(self, change: Change = lambda call, theta, value, gradient: (value, gradient)) -> None:
         self.change, self.calls = change, 0

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from vpinn.domain import CellPoints, Points, PointSet, gauss
 from vpinn.domain.reference import Floats, Integers
+from vpinn.domain.sequences import Keys
 from vpinn.objective import Objective
 from vpinn.problem import Problem
 from vpinn.trial import Evaluator
@@ -106,7 +107,7 @@ class DrawnPoints(PointSet):
         """Whether the points inside a cell are random, too."""
         return self.base.random
 
-    def take(self, index: Integers | range, fresh: int | None = None) -> Points:
+    def take(self, index: Integers | range, fresh: int | Keys | None = None) -> Points:
         """Return the points with the given numbers [b]; the points of a drawn cell have consecutive numbers."""
         drawn, local = np.divmod(self._checked(index), self.per_entity)
         taken = self.base.take(self.cells[drawn] * self.per_entity + local, fresh)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +14,8 @@ from rich.console import Console
 
 from vpinn.cli import compare, noise, runs, start, sweep
 from vpinn.cli.display import acknowledged, log_to, prepare_streams, print_table, say, show_problem
-from vpinn.cli.options import Device, File, Folder, Log, MeshRoot, Quiet, Seed, Set, Strict, Threads, Verbose
+from vpinn.cli.launch import after_restart, is_worker, launch, rank, read_together
+from vpinn.cli.options import Device, File, Folder, Log, MeshRoot, Quiet, Restarts, Seed, Set, Strict, Threads, Verbose, Workers
 from vpinn.errors import InputError, StorageError, VpinnError
 from vpinn.interrupt import Interrupt, Stopped
 from vpinn.storage import check_unused, claimed
@@ -48,13 +50,17 @@ def _show_version(asked: bool) -> None:
 
 @app.callback()
 def _root(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version.")] = False,
 ) -> None:
-    """Take the options that stand before a command, such as ``--version``."""
+    """Take the options that stand before a command, such as ``--version``; worker 0 alone runs commands that are not divided."""
+    if rank() and context.invoked_subcommand != "solve":
+        raise typer.Exit
 
 
 @app.command(epilog="Examples: `vpinn solve heat.toml` · `vpinn solve heat.toml --set network.layers=[40,40] -o results/wide`")
 def solve(  # noqa: PLR0913 (one argument per option)
+    context: typer.Context,
     file: File,
     changes: Set = None,
     output: Folder = None,
@@ -63,6 +69,8 @@ def solve(  # noqa: PLR0913 (one argument per option)
     seed: Seed = None,
     threads: Threads = None,
     device: Device = None,
+    workers: Workers = None,
+    restarts: Restarts = 0,
     mesh_root: MeshRoot = None,
     strict: Strict = False,
     log: Log = None,
@@ -72,11 +80,15 @@ def solve(  # noqa: PLR0913 (one argument per option)
     """Solve a problem and write a run folder: field, figures, report, metrics and checkpoint."""
     if resume and overwrite:
         raise InputError("--resume goes on with the run in the folder and --overwrite replaces it; give one of them")
+    if workers is not None and not is_worker():
+        raise typer.Exit(launch(workers, restarts, main, context.obj, partial(_read, file, changes, seed, mesh_root)))
     console = Console(stderr=True)
+    quiet, log = quiet or rank() > 0, None if rank() else log
     with Waiting(console, quiet) as waiting:
         waiting.begin(f"reading {file}", line=False)
-        problem = _read(file, changes, seed, mesh_root)
+        problem, group = read_together(partial(_read, file, changes, seed, mesh_root))
         directory = output or problem.directory
+        resume, overwrite = after_restart(group, directory, resume, overwrite)
         waiting.begin("loading libraries", line=False)
         from vpinn.output import TrainingProgress, as_table, failed_checks, field_formats, publish, solution_rows
         from vpinn.solving import phases
@@ -84,11 +96,11 @@ def solve(  # noqa: PLR0913 (one argument per option)
 
         field_formats(problem)
         if output is None:
-            check_unused(directory, "run.json", ("noise",))
-        if verbose:
+            group.by_first(lambda: check_unused(directory, "run.json", ("noise",)))
+        if verbose and group.first:
             waiting.end()
             show_problem(problem, device)
-        with claimed(directory):
+        with group.held_by_first(claimed(directory)):
             waiting.end()
             with Interrupt(acknowledged) as interrupt, TrainingProgress(console, quiet) as progress, log_to(log) as told:
                 solution = run(
@@ -99,6 +111,8 @@ def solve(  # noqa: PLR0913 (one argument per option)
             if interrupt.signal is not None and solution.metrics.get("stopped") == "signal":
                 steps = solution.metrics["steps"]
                 raise Stopped(interrupt.signal, f"stopped by a signal at step {steps}; the state is saved, go on with --resume")
+            if not group.first:
+                return
             waiting.begin("figures and report")
             with interrupt, interrupt.abandons(unpublished):
                 files = publish(solution, directory)
@@ -149,7 +163,7 @@ def main(arguments: list[str] | None = None) -> int:
     prepare_streams()
     try:
         with Interrupt() as interrupt, interrupt.abandons():  # commands that change a state catch signals themselves
-            code = app(args=arguments, prog_name="vpinn", standalone_mode=False)
+            code = app(args=arguments, prog_name="vpinn", standalone_mode=False, obj=arguments)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except VpinnError as error:
@@ -175,12 +189,14 @@ def _unforeseen(error: Exception, verbose: bool) -> int:
         return _fail(f"{error.format_message()} (see vpinn --help)" if str(error) else "", 2)
     if verbose:
         traceback.print_exception(error)
+    if rank():
+        say(f"worker {rank()}: bug: {type(error).__name__}: {error}", file=sys.stderr)
     return _fail(f"bug: {type(error).__name__}: {error}; run again with -v for a traceback and report it", 1)
 
 
 def _fail(message: str, code: int) -> int:
-    """Print a message as one line on stderr, and return the exit code given."""
-    if message:
+    """Print a message as one line on stderr, in worker 0 alone, and return the exit code given."""
+    if message and not rank():
         say(" ".join(message.split()), file=sys.stderr)
     return code
 

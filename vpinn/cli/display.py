@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from vpinn.cli.launch import rank
 from vpinn.errors import InputError
 from vpinn.text import escaped
 
@@ -67,7 +68,7 @@ def log_to(target: str | None) -> Iterator[tuple[Callback, ...]]:
 
 def acknowledged(number: int) -> None:
     """Tell at once that a signal has come, since the step or stage that it ends may take a while."""
-    if number == signal.SIGINT and sys.stderr.isatty():
+    if number == signal.SIGINT and sys.stderr.isatty() and not rank():
         os.write(sys.stderr.fileno(), b"\nstopping; the state is saved after this step (Ctrl-C again leaves at once)\n")
 
 

@@ -42,6 +42,10 @@ Set = Annotated[
 Folder = Annotated[Path | None, option("-o", "--output", metavar="DIR", help="Folder; default results/NAME (noise: NAME/noise).")]
 Seed = Annotated[int | None, option(help="Seed of all random numbers; short for --set solver.seed=…")]
 Threads = Annotated[int | None, option(min=1, help="Threads; default OMP_NUM_THREADS, else one per core above a million points.")]
+Workers = Annotated[int | None, option(min=1, help="Processes on this machine that share the points; see also torchrun.")]
+Restarts = Annotated[
+    int, typer.Option("--max-restarts", min=0, help="How often workers are started again, from the checkpoint, if one is killed.")
+]
 Device = Annotated[str | None, option(metavar="NAME", help="Where training computes: cpu (default), cuda or mps.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and failed checks only.")]
 Loud = Annotated[

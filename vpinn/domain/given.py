@@ -13,6 +13,7 @@ from vpinn.domain.meshless import Meshless
 from vpinn.domain.point_set import Points, PointSet
 from vpinn.domain.quadrature import gauss
 from vpinn.domain.reference import Floats, Integers
+from vpinn.domain.sequences import Keys
 from vpinn.domain.space import LagrangeSpace
 from vpinn.errors import InputError
 
@@ -100,7 +101,7 @@ class PlacedPoints(PointSet):
         """Return the rows of ``placed_in_cell`` of points of this set [b]."""
         return points.entity
 
-    def take(self, index: Integers | range, fresh: int | None = None) -> Points:
+    def take(self, index: Integers | range, fresh: int | Keys | None = None) -> Points:
         """Return the points with the given numbers; an entity is the number of a point."""
         numbers = self._checked(index)
         return replace(self._points.rows(numbers), w=self._weights[numbers], entity=numbers)

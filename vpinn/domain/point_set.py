@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from vpinn.domain.mesh import Mesh
 from vpinn.domain.reference import Floats, Integers
+from vpinn.domain.sequences import Keys
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,13 +117,13 @@ class PointSet(ABC):
         return np.arange(self.entities)
 
     @abstractmethod
-    def take(self, index: Integers | range, fresh: int | None = None) -> Points:
+    def take(self, index: Integers | range, fresh: int | Keys | None = None) -> Points:
         """Return the points with the given numbers [b]; memory is proportional to b.
 
         Args:
             index: numbers of the points.
             fresh: seed of another realisation of random points, 0 … 2⁶³ − 1, in which every repetition of a number is a different
-                point; None for the points of the set.
+                point, or the keys of such points [b], see ``draw_keys``; None for the points of the set.
         """
 
     @property

@@ -16,7 +16,7 @@ from vpinn.domain.mesh import Mesh
 from vpinn.domain.point_set import Points, PointSet
 from vpinn.domain.quadrature import MAX_DEGREE, facet_gauss, gauss
 from vpinn.domain.reference import Floats, Integers, geometry_table
-from vpinn.domain.sequences import Keys, draw_keys
+from vpinn.domain.sequences import Keys, keys_of
 from vpinn.domain.virtual import EntityRule, Sampled, base_rule, in_all_parts, virtual_rule
 from vpinn.errors import InputError
 
@@ -115,7 +115,7 @@ class _MeshPoints(PointSet):
         owner = np.arange(self.mesh.n_cells) if self._facets is None else self.mesh.boundary[self._facets, 0]
         return np.flatnonzero(np.isin(owner, cells))
 
-    def take(self, index: Integers | range, fresh: int | None = None) -> Points:
+    def take(self, index: Integers | range, fresh: int | Keys | None = None) -> Points:
         numbers, q, mesh = self._checked(index), self.per_entity, self.mesh
         number, local = self._whole(numbers), None
         if number is None:
@@ -126,7 +126,7 @@ class _MeshPoints(PointSet):
         else:
             entity = self._facets[number]
             cell, facet = mesh.boundary[entity].T
-        keys = None if fresh is None else draw_keys(numbers, fresh)
+        keys = keys_of(numbers, fresh)
         reference, weights, values, gradients = self._rule(entity, facet, local, keys)
         geometry = frames(mesh.nodes[mesh.cells[cell]], values, gradients)
         m, p, d = geometry.x.shape

@@ -7,7 +7,7 @@ import numpy as np
 from vpinn.domain.meshless import Meshless
 from vpinn.domain.point_set import Points, PointSet
 from vpinn.domain.reference import Floats, Integers
-from vpinn.domain.sequences import Keys, SobolSequence, UniformSequence, draw_keys
+from vpinn.domain.sequences import Keys, SobolSequence, UniformSequence, keys_of
 from vpinn.errors import InputError
 
 
@@ -52,10 +52,10 @@ class MonteCarloPoints(_OneEntity):
         self.domain = domain
         self._sequence = _sequence(domain.numbers, n, kind, seed)
 
-    def take(self, index: Integers | range, fresh: int | None = None) -> Points:
+    def take(self, index: Integers | range, fresh: int | Keys | None = None) -> Points:
         """Return the points with the given numbers [b]; `Points.reference` is the position in the unit cube."""
         numbers = self._checked(index)
-        unit = self._sequence.at(numbers, _keys(numbers, fresh))
+        unit = self._sequence.at(numbers, keys_of(numbers, fresh))
         weights = np.full(len(unit), self.volume / self.size)
         return _points(self.domain, self.domain.place(unit), unit, weights, np.zeros_like(numbers), None, numbers)
 
@@ -63,10 +63,10 @@ class MonteCarloPoints(_OneEntity):
 class ScatteredPoints(MonteCarloPoints):
     """Points for least squares, spread as ``Meshless.scatter`` says, with the weights 1/n of a mean."""
 
-    def take(self, index: Integers | range, fresh: int | None = None) -> Points:
+    def take(self, index: Integers | range, fresh: int | Keys | None = None) -> Points:
         """Return the points with the given numbers [b]."""
         numbers = self._checked(index)
-        unit = self._sequence.at(numbers, _keys(numbers, fresh))
+        unit = self._sequence.at(numbers, keys_of(numbers, fresh))
         weights = np.full(len(unit), 1.0 / self.size)
         return _points(self.domain, self.domain.scatter(unit), unit, weights, np.zeros_like(numbers), None, numbers)
 
@@ -98,13 +98,13 @@ class MonteCarloFacetPoints(_OneEntity):
         self._sequence = _sequence(domain.numbers, n, kind, seed)
         self._restart = kind == "sobol"  # a Sobol sequence is best from its beginning, on every facet
 
-    def take(self, index: Integers | range, fresh: int | None = None) -> Points:
+    def take(self, index: Integers | range, fresh: int | Keys | None = None) -> Points:
         """Make the points with the given numbers [b]."""
         numbers = self._checked(index)
         which = np.searchsorted(self._starts, numbers, side="right") - 1
         local = numbers - self._starts[which]
         facet = self._facets[which]
-        unit = self._sequence.at(local if self._restart else numbers, _keys(numbers, fresh))
+        unit = self._sequence.at(local if self._restart else numbers, keys_of(numbers, fresh))
         x, normal = self.domain.place_on(facet, unit)
         weights = (self._areas / np.diff(self._starts))[which]
         return _points(self.domain, x, unit, weights, facet, normal, local)
@@ -123,11 +123,6 @@ def _sequence(dimension: int, n: int, kind: str, seed: int) -> UniformSequence |
     if kind == "sobol":
         return SobolSequence.scrambled(dimension, n, seed)
     raise InputError(f"there is no quadrature rule {kind!r} without a mesh; choose monte-carlo or sobol")
-
-
-def _keys(numbers: Integers, fresh: int | None) -> Keys | None:
-    """Return the keys [b] of another realisation of the points; None for the points of the set."""
-    return None if fresh is None else draw_keys(numbers, fresh)
 
 
 def _at_least(n: int, least: int, what: str) -> int:

@@ -107,6 +107,11 @@ def draw_keys(index: Integers, fresh: int) -> Keys:
     return turn + np.uint64(fresh)
 
 
+def keys_of(index: Integers, fresh: int | Keys | None) -> Keys | None:
+    """Return the keys [b] of another realisation of random points from its seed or its keys; None for those of the set."""
+    return fresh if fresh is None or isinstance(fresh, np.ndarray) else draw_keys(index, fresh)
+
+
 @lru_cache
 def _directions(dimension: int, bits: int) -> NDArray[np.uint64]:
     """Return the first direction numbers of the unscrambled Sobol sequence [bits, dimension], in the time of 2^bits points."""

@@ -85,6 +85,6 @@ def _contributions(objective: Objective, network: Features, theta: Tensor) -> tu
         with torch.no_grad():
             for points in measure.whole(10_000):
                 density, _ = measure.integrands(theta, points)
-                places.append(host(network.restore(points.x)))
-                squares.append(host(points.w * density))
+                places.append(host(measure.placement.group.joined(network.restore(points.x))))
+                squares.append(host(measure.placement.group.joined(points.w * density)))
     return np.concatenate(places), np.concatenate(squares)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from vpinn.domain import located_points
+from vpinn.domain import Points, located_points
 from vpinn.errors import InputError
 from vpinn.march.element_march import ElementMarch
 from vpinn.march.feature_march import FeatureMarch
@@ -68,6 +68,11 @@ class MarchedSolution(SolutionInTime):
     def gradient(self, x: ArrayLike) -> dict[str, Array]:
         """Return gradients in space at points and instants [n, d + 1], or at points [n, d] at the end; see ``Solution``."""
         return self._in_time(x, 1)
+
+    def over_time(self, points: Points) -> Callable[[float], Array]:
+        """Return the field at points as a function of time; see ``SolutionInTime``."""
+        field = self.march[1].at(points)
+        return lambda t: field(t)[:, 0]
 
     def _in_time(self, x: ArrayLike, order: int) -> dict[str, Array]:
         problem, stage = self.march

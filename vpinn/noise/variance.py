@@ -13,6 +13,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from vpinn.workers import compensating_batch
+
 Array = NDArray[np.float64]
 Numbers = TypeVar("Numbers", float, Array)
 """One number, or an array of numbers."""
@@ -94,5 +96,4 @@ def batch_to_compensate(trace: float, batch: float, workers: int, share: float) 
         workers: Number of workers W ≥ 1.
         share: Variance q ≥ 0 that the compressor adds for one worker, assumed to be independent of the batch size.
     """
-    left = trace / batch - share / workers
-    return trace / left if left > 0.0 else np.inf
+    return compensating_batch(trace / batch, batch, share / workers)

@@ -14,7 +14,8 @@ In go a problem and a trial space; out comes an `Objective` (`make_objective`) w
 from vpinn.objective.bending import bends, bent
 from vpinn.objective.candidates import candidate_values
 from vpinn.objective.contraction import Contraction, Frame
-from vpinn.objective.curvature import Curvature, count_rows, curvature, is_sum_of_squares
+from vpinn.objective.curvature import count_rows, curvature, is_sum_of_squares
+from vpinn.objective.curvature_rows import Curvature
 from vpinn.objective.linearisation import Rows, linearise
 from vpinn.objective.measure import Measure, Prepared, integral
 from vpinn.objective.objective import Batch, Objective, Part

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from vpinn.forms import Value
-from vpinn.objective.objective import PART_BYTES, Batch, Objective, Part, bytes_per_point
+from vpinn.objective.objective import PART_BYTES, Batch, Objective, Part, bytes_per_point, filled
 from vpinn.placement import HOST, wide
 
 ORDERS = 2
@@ -46,7 +46,7 @@ def _sums(objective: Objective, thetas: Tensor, parts: Iterable[Part]) -> tuple[
     """Return the integrals of the density [k] and the residuals [outputs, space.size, k] (None without) over some points."""
 
     def jobs() -> Iterator[_Job]:
-        for measure, points in parts:
+        for measure, points in filled(parts):
             order = max(map(len, measure.derivatives), default=0)
             room = int(PART_BYTES / (bytes_per_point(measure) * max(1, len(points.w))))
             together = max(1, min(room, len(thetas))) if order <= ORDERS and measure.keys else 1
@@ -57,13 +57,15 @@ def _sums(objective: Objective, thetas: Tensor, parts: Iterable[Part]) -> tuple[
         part, rows = job
         return rows, *_several(objective, part, thetas[rows])
 
-    values, residual = torch.zeros(len(thetas), dtype=torch.float64, device=HOST), None
+    values = torch.zeros(len(thetas), dtype=torch.float64, device=HOST)
+    space, placement = objective.test_space, objective.placement
+    shape = (0, 0) if space is None else (objective.outputs, space.space.size)
+    residual = torch.zeros(*shape, len(thetas), dtype=placement.dtype, device=placement.device)
     for rows, density, tested in objective.over_parts(work, jobs()):
         values[rows] += density
         if tested is not None:
-            residual = tested.new_zeros(*tested.shape[:2], len(thetas)) if residual is None else residual
             residual[..., rows] += tested
-    return values, residual
+    return placement.group.sum(values)[0], placement.group.sum(residual)[0] if residual.numel() else None
 
 
 def _several(objective: Objective, part: Part, thetas: Tensor) -> tuple[Tensor, Tensor | None]:

@@ -14,75 +14,27 @@ gradient: Müller & Zeinhofer 2023 (arXiv 2302.13163). Start with `curvature`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
+import numpy as np
 import torch
-from scipy.linalg.blas import dsyrk
 from torch import Tensor
 
 from vpinn.forms import Value
+from vpinn.objective.curvature_rows import BLOCKS, Curvature, gram_of
 from vpinn.objective.measure import Measure, Prepared
-from vpinn.objective.objective import Batch, Objective, Part
-from vpinn.placement import HOST, host
+from vpinn.objective.objective import Batch, Objective, Part, filled
 from vpinn.trial import Network
 from vpinn.trial.jacobian import Keys, jet_jacobian
 
-Over: TypeAlias = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 Jacobian: TypeAlias = Callable[[Network, Tensor, Tensor, Keys, Tensor], Tensor]
 """``jet_jacobian`` (derivatives by all parameters) or ``last_layer_jacobian`` (by those of the last layer)."""
-BLOCKS = 4
-"""Number of blocks into which rows, or columns to be whitened, are divided for the threads."""
 ROWS_BYTES = 1e9
 """Memory in bytes up to which the rows are stored; above, only their sum G is."""
 SINGULAR = 1e-13
 """Eigenvalues of ∂²ℓ below this share of the largest one count as zero."""
-
-
-@dataclass(frozen=True)
-class Curvature:
-    """The curvature matrix G at some parameters; ``size`` is the number of parameters that the rows are derivatives by.
-
-    Attributes:
-        rows: aᵢ [rows, size]; [0, size] if they would take more than ``ROWS_BYTES``.
-        signs: sᵢ, 1 or −1 [rows].
-        residual: ρᵢ [rows] with aᵢ = ∂ρᵢ/∂θ, if the objective is ½Σ sᵢρᵢ²; else None.
-        image: function of θ that returns the quantities [rows] whose derivatives at these parameters are the rows.
-        rest: G [size, size] if the rows are not stored; else None.
-        over: function that applies work to blocks, with results in order.
-    """
-
-    rows: Tensor
-    signs: Tensor
-    residual: Tensor | None
-    image: Callable[[Tensor], Tensor]
-    rest: Tensor | None = None
-    over: Over = map
-
-    @property
-    def diagonal(self) -> Tensor:
-        """Diagonal [size] of G."""
-        if self.rest is not None:
-            return self.rest.diagonal()
-        return self.signs @ self.rows.square()
-
-    @property
-    def slope(self) -> Tensor | None:
-        """Gradient of ½Σ sᵢρᵢ² [size]; None for an energy, or if the rows are not stored."""
-        return None if self.residual is None or self.rest is not None else self.rows.T @ (self.signs * self.residual)
-
-    @cached_property
-    def gram(self) -> Tensor:
-        """G [size, size]."""
-        if self.rest is not None:
-            return self.rest
-        parts = torch.tensor_split(self.rows, BLOCKS), torch.tensor_split(self.signs, BLOCKS)
-        total = self.rows.new_zeros(self.rows.shape[1], self.rows.shape[1])
-        for gram in self.over(lambda part: _gram(*part), zip(*parts, strict=True)):
-            total += gram
-        return total
 
 
 @dataclass(frozen=True)
@@ -120,24 +72,37 @@ def curvature(objective: Objective, theta: Tensor, parts: Batch | None = None, j
         return _of_dual_norm(objective, theta, parts, jacobian)
     energy = not is_sum_of_squares(objective)
     split = _split_energy if energy else _split_squares
-    shares = list(objective.over_parts(lambda part: split(part, theta), parts))
-    signs = _joined([share.signs for share in shares])
-    residual = None if energy else _joined([share.residual for share in shares])
+    group = objective.placement.group
+    shares = list(objective.over_parts(lambda part: split(part, theta), filled(parts or objective.parts())))
+    signs = _joined([share.signs for share in shares], theta)
+    residual = None if energy else _joined([share.residual for share in shares], theta)
 
     def image(moved: Tensor) -> Tensor:
-        return _joined([_energy_image(share, moved) if energy else split(share.part, moved).residual for share in shares])
+        return _joined([_energy_image(share, moved) if energy else split(share.part, moved).residual for share in shares], moved)
 
     over, size = objective.over_parts, _width(objective, theta, jacobian)
-    if signs.numel() * size * 8 <= ROWS_BYTES:
+    if sum(group.counts(signs.numel())) * size * 8 <= ROWS_BYTES:
         rows, at = theta.new_empty(signs.numel(), size), 0
         for block in over(lambda share: _rows(share, theta, jacobian), shares):
             rows[at : at + len(block)] = block
             at += len(block)
-        return Curvature(rows, signs, residual, image, over=over)
+        return Curvature(rows, signs, residual, image, over=over, group=group, order=_order(objective, shares, theta))
     total = theta.new_zeros(size, size)
-    for gram in over(lambda share: _gram(_rows(share, theta, jacobian), _joined([share.signs])), shares):
+    for gram in over(lambda share: gram_of(_rows(share, theta, jacobian), _joined([share.signs], theta)), shares):
         total += gram
-    return Curvature(theta.new_zeros(0, size), signs, residual, image, total, over)
+    return Curvature(theta.new_zeros(0, size), signs, residual, image, group.sum(total)[0], over, group)
+
+
+def _order(objective: Objective, shares: Sequence[_Share], theta: Tensor, tested: int = 0) -> Tensor | None:
+    """Return the number of every row's measure and square [rows], larger ones for tested rows; None in a group of one."""
+    if objective.placement.group.size == 1:
+        return None
+    place = {id(measure): k for k, measure in enumerate((*objective.measures, *objective.controlled))}
+    found = [
+        np.repeat(place[id(share.part[0])] + np.arange(len(share.signs)) / max(1, len(share.signs)), share.signs.shape[1])
+        for share in shares
+    ]
+    return torch.from_numpy(np.concatenate([*found, np.full(tested, float(len(place)))])).to(theta)
 
 
 def _width(objective: Objective, theta: Tensor, jacobian: Jacobian) -> int:
@@ -160,19 +125,8 @@ def is_sum_of_squares(objective: Objective) -> bool:
     return objective.test_space is None and all(len(measure.tape.moving.outputs) > 1 for measure in objective.measures)
 
 
-def _gram(rows: Tensor, signs: Tensor) -> Tensor:
-    """Return Σ sᵢ aᵢaᵢᵀ [size, size]; on the CPU, BLAS computes one half and the other is its mirror image."""
-    total = rows.new_zeros(rows.shape[1], rows.shape[1])
-    for sign in (1.0, -1.0):
-        chosen = rows if bool((signs == sign).all()) else rows[signs == sign]
-        if len(chosen):
-            blas = chosen.device == HOST
-            total += torch.from_numpy(dsyrk(sign, host(chosen).T, lower=1)).T if blas else sign * chosen.T @ chosen
-    return total.triu() + total.triu(1).T
-
-
-def _joined(parts: Sequence[Tensor]) -> Tensor:
-    return torch.cat([part.reshape(-1) for part in parts])
+def _joined(parts: Sequence[Tensor], like: Tensor) -> Tensor:
+    return torch.cat([part.reshape(-1) for part in parts]) if parts else like.new_zeros(0)
 
 
 def _rows(share: _Share, theta: Tensor, jacobian: Jacobian) -> Tensor:
@@ -239,9 +193,11 @@ def _energy_image(share: _Share, theta: Tensor) -> Tensor:
 
 
 def _of_dual_norm(objective: Objective, theta: Tensor, parts: Batch | None, jacobian: Jacobian) -> Curvature:
-    """Return the rows of penalties, followed by those of ½‖r‖² in the dual norm."""
+    """Return the rows of penalties, followed by this worker's share of those of ½‖r‖² in the dual norm."""
     space, size = objective.test_space, _width(objective, theta, jacobian)
     assert space is not None
+    group = objective.placement.group
+    own = group.share(space.size)
 
     def columns(part: Part) -> tuple[_Share, Tensor, Tensor | None]:
         """Return the squares, their rows, and the residual followed by its derivatives [outputs, tests, 1 + size]."""
@@ -259,14 +215,15 @@ def _of_dual_norm(objective: Objective, theta: Tensor, parts: Batch | None, jaco
 
     shares, squares, put = list[_Share](), list[Tensor](), objective.placement.put
     tested: Tensor | None = None
-    for share, block, part in objective.over_parts(columns, parts):
+    for share, block, part in objective.over_parts(columns, filled(parts or objective.parts())):
         shares.append(share)
         squares.append(block)
         if part is not None:
             tested = part if tested is None else tested.add_(part)
-    assert tested is not None
-    spread = torch.tensor_split(tested, BLOCKS, 2)
-    whitened = torch.cat([put(w) for w in objective.over_parts(space.whiten, spread)], 1)
+    if tested is None:
+        tested = theta.new_zeros(objective.outputs, space.space.size, 1 + size)
+    spread = torch.tensor_split(group.sum(tested)[0], BLOCKS, 2)
+    whitened = torch.cat([put(w) for w in objective.over_parts(space.whiten, spread)], 1)[own]
     rows = torch.cat([*squares, whitened[:, 1:]])
 
     def with_squares(residuals: Sequence[Tensor], whitened: Tensor) -> Tensor:
@@ -274,8 +231,9 @@ def _of_dual_norm(objective: Objective, theta: Tensor, parts: Batch | None, jaco
 
     def image(moved: Tensor) -> Tensor:
         squares = [_split_squares(share.part, moved).residual for share in shares if share.signs.numel()]
-        return with_squares(squares, put(space.whiten(objective.residual(moved, parts)[:, :, None]))[:, 0])
+        return with_squares(squares, put(space.whiten(objective.residual(moved, parts)[:, :, None]))[own, 0])
 
-    signs = with_squares([share.signs for share in shares], rows.new_ones(space.size))
+    signs = with_squares([share.signs for share in shares], rows.new_ones(len(whitened)))
     residual = with_squares([share.residual for share in shares], whitened[:, 0])
-    return Curvature(rows, signs, residual, image, over=objective.over_parts)
+    order = _order(objective, shares, theta, len(whitened))
+    return Curvature(rows, signs, residual, image, over=objective.over_parts, group=group, order=order)

@@ -13,26 +13,23 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.linalg.lapack import dgeqrf
 from torch import Tensor
 
 from vpinn.domain import Inside
 from vpinn.errors import InputError
 from vpinn.forms import Value
 from vpinn.objective.measure import Measure, Prepared
-from vpinn.objective.objective import Objective, Part
+from vpinn.objective.objective import Objective, Part, filled
 from vpinn.objective.test_space import TestSpace
+from vpinn.objective.triangle import CHUNK_BYTES, Triangle
 from vpinn.placement import HOST, host
 from vpinn.trial import Enriched
 from vpinn.trial.network import Derivative
+from vpinn.workers import ALONE, Group
 
 Array = NDArray[np.float64]
-CHUNK_BYTES = 24e6
-"""Memory in bytes for the columns of one chunk of points, and for rows that are not yet factorised."""
 WHOLE = 4
 """Factor by which a chunk may be larger so that it has whole cells, whose interior test functions can be eliminated."""
-BLOCK = 64
-"""Number of columns that LAPACK's QR factorisation treats at a time."""
 
 
 @dataclass(frozen=True)
@@ -49,46 +46,6 @@ class Rows:
     residual: Array
     constant: Array
     columns: Array
-
-
-class Triangle:
-    """The triangular QR factor of all rows added so far, which has the same least squares solutions as these rows.
-
-    Rows are collected until a factorisation is worth its cost; then they are put below the triangular factor and factorised
-    together with it (TSQR: Demmel, Grigori, Hoemmen & Langou 2012). Memory depends on the number of columns only.
-
-    Args:
-        width: number of columns.
-
-    Attributes:
-        kept: number of rows in memory.
-    """
-
-    def __init__(self, width: int) -> None:
-        self._width, self._waiting, self.kept = width, list[Array](), 0
-        self._most = max(2 * width, int(CHUNK_BYTES / (8 * width)))
-
-    def add(self, rows: Array) -> None:
-        """Add rows [n, width]."""
-        for start in range(0, len(rows), self._most):
-            part = rows[start : start + self._most]
-            self._waiting.append(part)
-            self.kept += len(part)
-            if self.kept > self._most + self._width:
-                self._reduce()
-
-    def reduced(self) -> Array:
-        """Return at most ``width`` rows whose columns have the same inner products as those of all rows."""
-        if self.kept > self._width:
-            self._reduce()
-        return np.concatenate(self._waiting)
-
-    def _reduce(self) -> None:
-        stacked = np.empty((self.kept, self._width), order="F")
-        np.concatenate(self._waiting, out=stacked)
-        factor: Array = dgeqrf(stacked, lwork=BLOCK * self._width, overwrite_a=True)[0]
-        self._waiting = [np.triu(factor[: self._width])]
-        self.kept = len(self._waiting[0])
 
 
 def everything(objective: Objective, network: Enriched, stride: int = 1) -> Iterator[Part]:
@@ -117,10 +74,13 @@ class TestedRows:
         space: test space.
         width: number of columns, that of the residual included.
         triangle: triangle to which the rows are added.
+        group: workers that each add some of the points.
     """
 
-    def __init__(self, space: TestSpace, width: int, triangle: Triangle) -> None:
+    def __init__(self, space: TestSpace, width: int, triangle: Triangle, group: Group = ALONE) -> None:
         self._space, self._triangle, self._eliminated = space, triangle, set[int]()
+        self._group, self._width = group, width
+        self._settled = False
         self._outside = [torch.zeros(norm.whitening.skeleton, width, dtype=torch.float64, device=HOST) for norm in space.norms]
         self._inside: Tensor | None = None
 
@@ -140,6 +100,7 @@ class TestedRows:
                 contraction.assemble(measure.tests, coefficients, points.w, frame, points.aligned, len(self._outside))
             )
             return
+        self._settle()
         first = int(frame.cell[0])
         for component, local in contraction.local(measure.tests, coefficients, points.w, frame).items():
             cells = slice(first, first + len(local))
@@ -148,11 +109,30 @@ class TestedRows:
             whitening.condense(cells, self._outside[component], local[:, whitening.outer])
 
     def finish(self) -> None:
-        """Add the rows that had to wait for all points to the triangle."""
+        """Add the rows that had to wait for all points to the triangle; workers divide what each of them adds."""
+        self._settle()
+        group = self._group
         for component, (norm, columns) in enumerate(zip(self._space.norms, self._outside, strict=True)):
-            if component not in self._eliminated and self._inside is not None:
-                self._eliminate(component, slice(0, self._space.space.mesh.n_cells), torch.zeros((), device=HOST))
-            self._triangle.add(host(norm.whitening.outside(columns)))
+            eliminated = max(group.largest([component in self._eliminated]))
+            if not eliminated and self._inside is not None:
+                self._eliminate(component, group.share(self._space.space.mesh.n_cells), torch.zeros((), device=HOST))
+            whole = group.sum(columns)[0]
+            rows = norm.whitening.outside(whole[:, group.share(self._width)].contiguous() if group.size > 1 else whole)
+            if group.size > 1:
+                rows = group.joined(rows.T.contiguous()).T[group.share(len(rows))]
+            self._triangle.add(host(rows))
+
+    def _settle(self) -> None:
+        """Add up the boundary terms of interior functions over all workers, once, before the first of them is eliminated."""
+        if self._settled:
+            return
+        self._settled, group = True, self._group
+        if group.size > 1 and any(group.largest([self._inside is not None])):
+            if self._inside is None:
+                space, skeleton = self._space.space, self._space.norms[0].whitening.skeleton
+                shape = len(self._outside), space.size - skeleton, self._width
+                self._inside = torch.zeros(shape, dtype=torch.float64, device=HOST)
+            self._inside = group.sum(self._inside)[0]
 
     def _add_assembled(self, part: Tensor) -> None:
         """Add residuals [components, space.size, width] of points that are not those of whole cells."""
@@ -211,10 +191,10 @@ def _all_rows(
     at: Fields | None = None,
 ) -> Array:
     """Return ρ (with ``columns`` also its linearisation at zero and its derivatives) as the columns of a few rows."""
-    width = 2 + network.linear if columns else 1
-    varied, triangle = (network, theta), Triangle(width)
-    tested = None if objective.test_space is None else TestedRows(objective.test_space, width, triangle)
-    for measure, points in everything(objective, network) if parts is None else parts:
+    width, group = 2 + network.linear if columns else 1, objective.placement.group
+    varied, triangle = (network, theta), Triangle(width, group)
+    tested = None if objective.test_space is None else TestedRows(objective.test_space, width, triangle, group)
+    for measure, points in filled(everything(objective, network) if parts is None else parts):
         if not measure.tests and len(measure.tape.moving.outputs) == 1:
             raise InputError("least squares needs a weak or a strong form, got an energy; use its first variation")
         coefficients, roots = _derivatives(measure, points, varied, at or varied, columns)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vpinn.domain import PointSet, Region
+from vpinn.domain.sequences import Keys, draw_keys
 from vpinn.forms import Background, Jet, Parameter, Tape, Value
 from vpinn.objective.contraction import Contraction, Frame
 from vpinn.placement import HOST, Placement
@@ -77,6 +78,9 @@ class Prepared:
 class Measure:
     """The integrands over one measure.
 
+    The workers of the placement share the points: `batch`, `thinned` and `whole` return those of this worker alone, so that sums
+    over them must be added up over all workers.
+
     Attributes:
         points: quadrature points as a data set.
         region: kind of region that the points cover.
@@ -116,12 +120,18 @@ class Measure:
         """Numbers of the ``tests`` whose coefficients depend on the network."""
         return tuple(slot.component for slot in self.slopes.moving_slots if isinstance(slot, Jet) and slot.function == DUAL)
 
-    def compute(self, index: NDArray[np.int64] | range, fresh: int | None = None) -> Prepared:
+    @property
+    def own(self) -> slice:
+        """This worker's run of the points: whole cells or facets, unless there are fewer of them than workers."""
+        points, group = self.points, self.placement.group
+        return group.share(points.size, points.per_entity if points.entities >= group.size else 1)
+
+    def compute(self, index: NDArray[np.int64] | range, fresh: int | Keys | None = None) -> Prepared:
         """Prepare points without using stored ones: compute on the host in float64, then move to the device.
 
         Args:
             index: numbers of the points [n].
-            fresh: seed that makes random points anew; None for those of the data set.
+            fresh: seed or keys that make random points anew; None for those of the data set.
         """
         points, put = self.points.take(index, fresh), self.placement.put
         values = self.tape.fixed(self.background.values(self.tape.fixed_slots, points))
@@ -144,7 +154,7 @@ class Measure:
     def batch(
         self, index: NDArray[np.int64], scale: NDArray[np.float64], generator: np.random.Generator | None = None
     ) -> Prepared:
-        """Prepare drawn points.
+        """Prepare this worker's share of drawn points; every worker is given all of them.
 
         Args:
             index: numbers of the drawn points [b]; repetitions are allowed.
@@ -152,24 +162,29 @@ class Measure:
             generator: with it, random points are made anew, so that sums are unbiased for the integrals; None for the points of
                 the data set, for which sums are unbiased for the sum over all of them.
         """
+        share = self.placement.group.share(len(index))
         if generator is not None and self.points.random:
-            taken = self.compute(index, int(generator.integers(2**63)))
+            taken = self.compute(index[share], draw_keys(index, int(generator.integers(2**63)))[share])
         else:
+            index = index[share]
             everything = self.everything
             taken = self.compute(index) if everything is None else everything.rows(self.placement.put(index), False)
-        return replace(taken, w=taken.w * self.placement.put(scale), aligned=False)
+        return replace(taken, w=taken.w * self.placement.put(scale[share]), aligned=False)
 
     def thinned(self, chunk: int, stride: int) -> Iterator[Prepared]:
-        """Yield every ``stride``-th point with ``stride`` times its weight, at most ``chunk`` points at a time."""
+        """Yield this worker's share of every ``stride``-th point with ``stride`` times its weight, ``chunk`` points at a time."""
         step = chunk * stride
         for start in range(0, self.points.size, step):
             index = np.arange(start, min(start + step, self.points.size), stride)
             yield self.batch(index, np.full(len(index), float(stride)))
 
     def whole(self, chunk: int) -> Iterator[Prepared]:
-        """Yield all points, at most ``chunk`` points at a time."""
-        everything = self.everything
-        for part in self.points.chunks(chunk):
+        """Yield this worker's share of all points, at most ``chunk`` points at a time."""
+        everything, own = self.everything, self.own
+        for numbers in self.points.chunks(chunk):
+            part = range(own.start + numbers.start, min(own.start + numbers.stop, own.stop))
+            if not part:
+                break
             if everything is None:
                 yield self.compute(part)
             elif len(part) == self.points.size:

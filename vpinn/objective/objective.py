@@ -3,12 +3,15 @@
 Energies and strong forms have a density and no residual. Weak forms have a residual, and a density for conditions imposed by
 penalty. The points are evaluated part by part, each small enough for the processor's caches. Parts follow one another and torch's
 threads share each operation, so that Python's lock plays no role and equal numbers of threads give equal bits.
+
+Every worker of the placement evaluates its own share of the points, and the sums are added up over all workers: J, ∇J, and the
+residual of a weak form before it is squared. All workers call these functions in the same order, and get the same results.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TypeVar
 
@@ -17,7 +20,7 @@ from torch import Tensor
 
 from vpinn.forms import Value
 from vpinn.objective.measure import Measure, Prepared, Recorded, integral
-from vpinn.objective.pairs import pair_products
+from vpinn.objective.pairs import added, pair_products
 from vpinn.objective.test_space import TestSpace
 from vpinn.placement import HERE, Placement
 
@@ -70,6 +73,15 @@ class Objective:
         return self.controlled or self.measures
 
     @cached_property
+    def alone(self) -> Objective:
+        """The same objective of one worker, which evaluates all points itself."""
+        if self.placement.group.size == 1:
+            return self
+        both = self.measures, self.controlled
+        measures, controlled = (tuple(replace(m, placement=m.placement.alone) for m in some) for some in both)
+        return replace(self, measures=measures, controlled=controlled, placement=self.placement.alone)
+
+    @cached_property
     def size(self) -> int:
         """Number of quadrature points of all measures."""
         return sum(m.points.size for m in self.measures)
@@ -77,7 +89,7 @@ class Objective:
     def value(self, theta: Tensor) -> float:
         """Return J over all points, for parameters [size]."""
         with torch.no_grad():
-            density, residual = self._sum(map(partial(self._evaluate, theta), self.parts()))
+            density, residual = self._sum(map(partial(self._evaluate, theta), filled(self.parts())))
             if self.test_space is None or residual is None:
                 return density
             return density + 0.5 * float((residual * self.test_space.riesz(residual)).sum())
@@ -90,16 +102,16 @@ class Objective:
             batch: drawn points; None for all points.
         """
         with torch.no_grad():
-            _, residual = self._sum(self.over_parts(partial(self._evaluate, theta), batch))
+            _, residual = self._sum(self.over_parts(partial(self._evaluate, theta), filled(batch or self.parts())))
         assert residual is not None
         return residual
 
-    def gradient(self, theta: Tensor) -> Gradient:
-        """Return J and ∇J [size] over all points, for parameters [size]."""
+    def gradient(self, theta: Tensor, own: bool = False) -> Gradient:
+        """Return J and ∇J [size] over all points, for parameters [size]; with ``own`` this worker's part of ∇J."""
         swept = partial(self.parts, SWEPT)
-        return self._densities(theta, swept()) if self.test_space is None else self._squares(theta, [swept])
+        return self._densities(theta, swept(), own) if self.test_space is None else self._squares(theta, [swept], own=own)
 
-    def sampled(self, theta: Tensor, first: Batch, second: Batch | None = None) -> Gradient:
+    def sampled(self, theta: Tensor, first: Batch, second: Batch | None = None, *, own: bool = False) -> Gradient:
         """Return estimates of J and ∇J [size] from drawn batches.
 
         A density is linear in the points, so that its estimate is unbiased. For a residual, the product of two independent
@@ -110,12 +122,13 @@ class Objective:
             theta: parameters [size].
             first: drawn points of every measure.
             second: an independent batch for the product of two; None otherwise.
+            own: whether to return this worker's part of ∇J, whose sum over all workers is ∇J.
         """
         if self.test_space is None:
-            return self._densities(theta, first)
+            return self._densities(theta, first, own)
         if self.estimator == "u-statistic" and second is None:
-            return pair_products(self.test_space, first, theta, self.outputs)
-        return self._squares(theta, [lambda: first] if second is None else [lambda: first, lambda: second], drawn=True)
+            return pair_products(self.test_space, first, theta, self.outputs, own)
+        return self._squares(theta, [lambda: first] if second is None else [lambda: first, lambda: second], True, own)
 
     def over_parts(self, work: Callable[[_In], _Out], parts: Iterable[_In] | None = None) -> Iterator[_Out]:
         """Apply ``work`` to given parts, or to parts of all points, one after the other."""
@@ -130,7 +143,7 @@ class Objective:
                     return f" in the {measure.region.name} integral"
         return ""
 
-    def _densities(self, theta: Tensor, parts: Iterable[Part]) -> Gradient:
+    def _densities(self, theta: Tensor, parts: Iterable[Part], own: bool) -> Gradient:
         """Return the integral of the densities over some parts, and its gradient."""
 
         def work(part: Part) -> Gradient:
@@ -138,10 +151,13 @@ class Objective:
             value, gradient = measure.pull_back(points, measure.record(theta, points))
             return float(value), gradient
 
-        values, gradients = zip(*map(work, parts), strict=True)
-        return sum(values), _total(gradients)
+        found = list(map(work, filled(parts)))
+        gradient = total([gradient for _, gradient in found], theta)
+        return added(self.placement.group, sum(value for value, _ in found), gradient, own)
 
-    def _squares(self, theta: Tensor, groups: Sequence[Callable[[], Iterable[Part]]], drawn: bool = False) -> Gradient:
+    def _squares(
+        self, theta: Tensor, groups: Sequence[Callable[[], Iterable[Part]]], drawn: bool = False, own: bool = False
+    ) -> Gradient:
         """Return value and gradient of density + ½ r₁ᵀG⁻¹r₂, for the residuals of two groups of points, or of one.
 
         The gradient needs the Riesz representative y = G⁻¹r of the whole residual, so that all parts are evaluated first. The
@@ -151,6 +167,7 @@ class Objective:
             theta: parameters [size].
             groups: one or two functions that yield the parts of a group.
             drawn: whether the groups are drawn batches, whose evaluations are always kept.
+            own: whether to return this worker's part of the gradient.
         """
         assert self.test_space is not None
         keep = drawn or sum(m.points.size * bytes_per_point(m) for m in self.measures) <= RECORDED_BYTES
@@ -165,14 +182,15 @@ class Objective:
             (measure, points), recorded = job
             return measure.pull_back(points, recorded or measure.record(theta, points), dual, share)[1]
 
-        evaluated = [list(map(forward, group())) for group in groups]
+        evaluated = [list(map(forward, filled(group()))) for group in groups]
         sums = [self._sum((d, r) for _, d, r in found) for found in evaluated]
         duals = [self.test_space.riesz(_present(r)) for _, r in sums]
         gradients: list[Tensor] = []
         for group, found, dual in zip(groups, evaluated, reversed(duals), strict=True):
-            gradients += map(partial(backward, dual), zip(group(), (kept for kept, *_ in found), strict=True))
+            gradients += map(partial(backward, dual), zip(filled(group()), (kept for kept, *_ in found), strict=True))
         value = share * sum(density for density, _ in sums) + 0.5 * float((_present(sums[0][1]) * duals[-1]).sum())
-        return value, _total(gradients)
+        part = total(gradients, theta)
+        return value, part if own else self.placement.group.sum(part)[0]
 
     def _evaluate(self, theta: Tensor, part: Part) -> tuple[Tensor, Tensor | None]:
         """Return the integral of the density and the residual [outputs, space.size] over some points."""
@@ -189,13 +207,20 @@ class Objective:
         return density, measure.contraction.assemble(measure.tests, coefficients, w, frame, aligned, self.outputs)
 
     def _sum(self, found: Iterable[tuple[Tensor, Tensor | None]]) -> tuple[float, Tensor | None]:
-        """Return the sums of densities and of residuals, in order."""
+        """Return the sums of densities and of residuals, in order, over the parts of all workers."""
         density, residual = 0.0, None
         for value, part in found:
             density += float(value)
             if part is not None:
                 residual = part if residual is None else residual + part
-        return density, residual
+        group, placement = self.placement.group, self.placement
+        if group.size == 1:
+            return density, residual
+        shape = (0, 0) if self.test_space is None else (self.outputs, self.test_space.space.size)
+        if residual is None:
+            residual = torch.zeros(shape, dtype=placement.dtype, device=placement.device)
+        residual, number = group.sum(residual, residual.new_full((1,), density))
+        return float(number), residual if residual.numel() else None
 
     @cached_property
     def _parts(self) -> dict[float, list[Part]]:
@@ -214,11 +239,11 @@ class Objective:
         return self._parts[times]
 
     def _split(self, times: float) -> Iterator[Part]:
-        """Yield all points in parts of equal size."""
+        """Yield this worker's share of all points, in parts of equal size."""
         for measure in self.measures:
             room = part_bytes(self.placement.threads) * (times if max(map(len, measure.derivatives), default=0) <= 1 else 1.0)
             largest = max(SMALLEST, int(room / bytes_per_point(measure)))
-            size, entity = measure.points.size, measure.points.per_entity
+            size, entity = max(1, measure.own.stop - measure.own.start), measure.points.per_entity
             part = -(-size // -(-size // largest))
             for points in measure.whole(-(-part // entity) * entity if entity < part else part):
                 yield measure, points
@@ -235,8 +260,16 @@ def bytes_per_point(measure: Measure) -> float:
     return 6.0 * measure.placement.dtype.itemsize * sum(measure.network.layers) * (1 + order)
 
 
-def _total(gradients: Sequence[Tensor]) -> Tensor:
-    return gradients[0] if len(gradients) == 1 else torch.stack(list(gradients)).sum(0)
+def filled(parts: Iterable[Part]) -> Iterator[Part]:
+    """Yield the parts that have points; a worker has none of a measure with fewer points than there are workers."""
+    return (part for part in parts if len(part[1].w))
+
+
+def total(gradients: Sequence[Tensor], theta: Tensor) -> Tensor:
+    """Return the sum of gradients [size]; zeros like the parameters where there are none."""
+    if len(gradients) < 2:
+        return gradients[0] if gradients else torch.zeros_like(theta)
+    return torch.stack(list(gradients)).sum(0)
 
 
 def _present(residual: Tensor | None) -> Tensor:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,10 +18,11 @@ from vpinn.errors import InputError
 from vpinn.forms import Value
 from vpinn.objective.measure import Measure, Prepared
 from vpinn.objective.test_space import TestSpace
+from vpinn.workers import Group
 
 
 def pair_products(
-    space: TestSpace, parts: Sequence[tuple[Measure, Prepared]], theta: Tensor, outputs: int
+    space: TestSpace, parts: Sequence[tuple[Measure, Prepared]], theta: Tensor, outputs: int, own: bool = False
 ) -> tuple[float, Tensor]:
     """Return unbiased estimates of J = ∫ density + ½‖r‖² and ∇J [size].
 
@@ -29,49 +31,55 @@ def pair_products(
         parts: every measure with its batch of independent draws.
         theta: parameters [size].
         outputs: number of components of the test functions.
+        own: whether to return this worker's part of ∇J.
 
     Raises:
         InputError: the test space is too large.
     """
+    group = parts[0][0].placement.group
+    sizes = group.sum(torch.from_numpy(np.array([len(points.w) for _, points in parts])))[0].tolist()
+    factors = [b / (b - 1.0) if b > 1 else 1.0 for b in sizes]  # a single point is the whole measure and needs no correction
     recorded = [measure.record(theta, points) for measure, points in parts]
     value, residuals, products = 0.0, [], []
-    for (measure, points), (jets, _) in zip(parts, recorded, strict=True):
+    for (measure, points), (jets, _), factor in zip(parts, recorded, factors, strict=True):
         _, coefficients = measure.evaluate(points, jets)
         residual = points.w.new_zeros(outputs, space.space.size)
-        own = points.w.new_zeros(0, len(points.w))
+        alone = points.w.new_zeros(0, len(points.w))
         if measure.contraction is not None and points.frame is not None:
             residual = measure.contraction.assemble(measure.tests, coefficients, points.w, points.frame, points.aligned, outputs)
-            own = _own(space, measure, points, coefficients)
             c = _columns(points, coefficients)
-            value -= 0.5 * _factor(points) * float((points.w**2 * (c * own).sum(0)).sum())
+            alone = _alone(space, measure, points, coefficients) if factor > 1.0 else torch.zeros_like(c)
+            value -= 0.5 * factor * float((points.w**2 * (c * alone).sum(0)).sum())
         residuals.append(residual)
-        products.append(own)
-    whole = space.riesz(torch.stack(residuals).sum(0))
+        products.append(alone)
+    residuals = list(group.sum(*residuals))
+    whole, squares = space.riesz(torch.stack(residuals).sum(0)), 0.0
     gradient = torch.zeros_like(theta)
-    for (measure, points), record, residual, own in zip(parts, recorded, residuals, products, strict=True):
-        alone, factor = space.riesz(residual), _factor(points)
-        value += 0.5 * float((residual * (whole + (factor - 1.0) * alone)).sum())
-        density, part = measure.pull_back(points, record, whole + (factor - 1.0) * alone, less=factor * points.w * own)
+    for (measure, points), record, residual, alone, factor in zip(parts, recorded, residuals, products, factors, strict=True):
+        dual = whole + (factor - 1.0) * space.riesz(residual)
+        squares += 0.5 * float((residual * dual).sum())
+        density, part = measure.pull_back(points, record, dual, less=factor * points.w * alone)
         value, gradient = value + float(density), gradient + part
-    return value, gradient
+    value, gradient = added(group, value, gradient, own)
+    return squares + value, gradient
 
 
-def _factor(points: Prepared) -> float:
-    """Return b/(b − 1); 1 for a single point, which is the whole measure and needs no correction."""
-    b = len(points.w)
-    return b / (b - 1.0) if b > 1 else 1.0
+def added(group: Group, value: float, gradient: Tensor, own: bool = False) -> tuple[float, Tensor]:
+    """Return a value and a gradient [size] added up over all workers; with ``own`` this worker's gradient itself."""
+    if group.size == 1:
+        return value, gradient
+    whole, *sums = group.sum(gradient.new_full((1,), value), *([] if own else [gradient]))
+    return float(whole), gradient if own else sums[0]
 
 
 def _columns(points: Prepared, coefficients: Sequence[Value]) -> Tensor:
     return torch.stack([c if isinstance(c, Tensor) else torch.full_like(points.w, c) for c in coefficients])
 
 
-def _own(space: TestSpace, measure: Measure, points: Prepared, coefficients: Sequence[Value]) -> Tensor:
+def _alone(space: TestSpace, measure: Measure, points: Prepared, coefficients: Sequence[Value]) -> Tensor:
     """Return, for every point, G⁻¹h evaluated at the point itself for every test, divided by the point's weight [tests, n]."""
     assert measure.contraction is not None
     assert points.frame is not None
-    if len(points.w) < 2:
-        return points.w.new_zeros(len(coefficients), len(points.w))
     c = _columns(points, coefficients)
     basis, dofs = measure.contraction.basis(measure.tests, points.frame)  # [tests, n, n_local], [n, n_local]
     result = torch.zeros_like(c)

@@ -26,12 +26,14 @@ from vpinn.optimization.choice import reason, with_batches
 from vpinn.optimization.dimensionless import Start, make_start
 from vpinn.optimization.divergence import final_parameters
 from vpinn.optimization.evolution import Evolution
+from vpinn.optimization.exchange import compression_found
 from vpinn.optimization.gauss_newton import GaussNewton, promised_decrease
 from vpinn.optimization.langevin import Langevin
 from vpinn.optimization.lbfgs import Lbfgs
-from vpinn.optimization.loop import Plan, train
+from vpinn.optimization.loop import train
 from vpinn.optimization.method import Adam, Closure, Method, NonFiniteError, Sgd
 from vpinn.optimization.plan import METHODS, candidates, make_plan, stated_problem, trained_objective, with_layers
+from vpinn.optimization.planned import Plan
 from vpinn.optimization.rules import Rules, make_rules
 from vpinn.optimization.schedule import Schedule
 from vpinn.optimization.spring import Spring
@@ -60,6 +62,7 @@ __all__ = [
     "Start",
     "Training",
     "candidates",
+    "compression_found",
     "estimator_found",
     "final_parameters",
     "history_row",

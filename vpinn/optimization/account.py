@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vpinn.objective import Objective
-from vpinn.optimization.loop import Plan
 from vpinn.optimization.method import Method
+from vpinn.optimization.planned import Plan
 from vpinn.optimization.split import noise_by_tag
 from vpinn.optimization.training import COLUMNS, Training
 from vpinn.sampling import Cells

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from vpinn.objective import Batch, Objective, candidate_values, curvature, signals
@@ -20,6 +21,7 @@ from vpinn.optimization.schedule import SCALINGS, Scaling
 from vpinn.optimization.settled import Settled
 from vpinn.optimization.split import with_noise
 from vpinn.optimization.training import COLUMNS, Training
+from vpinn.placement import host
 from vpinn.sampling import NOTHING, Adaptive, Policy, Sampler, State, shared
 
 PILOT_EVERY = 50
@@ -117,7 +119,8 @@ def pilots(
             index, scale = sampler.pilot(generator, state)
             parts = [slice(start, start + CHUNK) for start in range(0, len(index), CHUNK)]
             batches = [measure.batch(index[part], scale[part], generator) for part in parts]
-            seen = [signals(measure, theta, batch, sampler.signal) for batch in batches]
+            own = [signals(measure, theta, batch, sampler.signal) for batch in batches]
+            seen = [host(measure.placement.group.joined(torch.from_numpy(rows))) for rows in own]
             state = sampler.learn(state, np.concatenate(seen))
         found.append(state)
     return with_noise(objective, samplers, generator, theta, found)
@@ -155,6 +158,7 @@ def drawn(
         lambda theta: curvature(objective, theta, first),
         lambda thetas: candidate_values(objective, thetas, first, second),
         lambda: drawn(objective, samplers, batches, generator, learned).evaluate,
+        lambda theta: objective.sampled(theta, first, second, own=True),
     )
 
 

@@ -24,6 +24,7 @@ from vpinn.interrupt import apart
 from vpinn.objective import Curvature, Objective, curvature
 from vpinn.optimization.method import Closure, Method, NonFiniteError, State, number
 from vpinn.placement import HOST
+from vpinn.workers import stacked_triangle
 
 Solve = Callable[[Tensor, Tensor | None], Tensor]
 """Solves (G + λD)x = b [size]; takes b, and r [rows] where b = Σ sᵢrᵢaᵢ is a combination of the rows aᵢ, else None."""
@@ -138,13 +139,12 @@ class _Model:
     """
 
     def __init__(self, curvature: Curvature, theta: Tensor, gradient: Tensor) -> None:
-        self._curvature = curvature
         self._theta = theta
+        self._kept = curvature.count > 0 and curvature.positive
+        self._dual = self._kept and curvature.count < len(theta) and curvature.residual is not None
+        self._curvature = curvature = curvature.gathered() if self._dual else curvature
         self._signs = curvature.signs
         self._rows = curvature.rows
-        positive = bool((self._signs > 0).all())
-        self._kept = len(self._rows) > 0 and positive
-        self._dual = self._kept and len(self._rows) < len(theta) and curvature.residual is not None
         diagonal = curvature.diagonal.abs()
         self.squares = curvature.residual is not None
         self._size = diagonal.clamp(min=FLOOR * (float(diagonal.max()) or 1.0)).sqrt()
@@ -161,7 +161,7 @@ class _Model:
         predicted = -float(self._gradient @ delta + 0.5 * delta @ self._times(delta))
         if not predicted > 0:
             return None
-        if len(self._rows):
+        if self._curvature.count:
             bend = self._bend(delta)
             bent = -0.5 * solve(self._back(bend), bend)
             if float(torch.linalg.vector_norm(bent)) <= BEND * float(torch.linalg.vector_norm(delta)):
@@ -169,16 +169,16 @@ class _Model:
         return delta / self._size, predicted
 
     def _forth(self, delta: Tensor) -> Tensor:
-        """Return the products of the rows with δ [rows]."""
+        """Return the products of this worker's rows with δ [rows]."""
         return self._rows @ (delta / self._size)
 
     def _back(self, r: Tensor) -> Tensor:
-        """Return the combination Σ sᵢrᵢaᵢ of the rows, from r [rows], as [size]."""
-        return ((self._signs * r) @ self._rows) / self._size
+        """Return the combination Σ sᵢrᵢaᵢ of the rows of all workers, from r [rows], as [size]."""
+        return self._curvature.group.sum((self._signs * r) @ self._rows)[0] / self._size
 
     def _times(self, delta: Tensor) -> Tensor:
         """Return Gδ [size]."""
-        return self._back(self._forth(delta)) if len(self._rows) else self._square @ delta
+        return self._back(self._forth(delta)) if self._curvature.count else self._square @ delta
 
     def _bend(self, delta: Tensor) -> Tensor:
         """Return the second derivative [rows] along δ of the quantities that G is made of, by differences."""
@@ -231,7 +231,8 @@ class _Model:
         """
         if self._triangle is None:
             tall = self._rows / self._size
-            self._triangle = apart(partial(torch.linalg.qr, tall.T if self._dual else tall, mode="r"))[1]
+            own: Tensor = apart(partial(torch.linalg.qr, tall.T if self._dual else tall, mode="r"))[1]
+            self._triangle = stacked_triangle(self._curvature.group, own)
         shift = math.sqrt(damping) * torch.eye(self._triangle.shape[1], dtype=self._size.dtype, device=self._size.device)
         triangle = apart(partial(torch.linalg.qr, torch.cat([self._triangle, shift]), mode="r"))[1]
 

@@ -1,35 +1,38 @@
 """The training loop: draw a batch, take a step, record it, and decide whether to go on.
 
 `train` runs every method that takes steps, on all points or on mini-batches, with warm-up, clipping, rollback after divergence,
-checkpoints, signals and time limits, and keeps the best state. `Plan` holds the settings of a run, `Training` its state.
+checkpoints, signals and time limits, and keeps the best state. `planned.Plan` holds the settings of a run, `Training` its state.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
-from typing import Literal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from vpinn.features.direct import Direct
+from vpinn.errors import WorkerError
 from vpinn.interrupt import Interrupt, Stopped
 from vpinn.objective import Objective, candidate_values, curvature, is_sum_of_squares
-from vpinn.optimization.batches import PILOT_EVERY, Batching, drawn, pilots
+from vpinn.optimization.batches import PILOT_EVERY, drawn, pilots
 from vpinn.optimization.divergence import ANCHOR, began_at, diverged, harmless, roll_back
+from vpinn.optimization.exchange import exchanging, gather_sent
 from vpinn.optimization.method import Closure, Method, NonFiniteError, State
 from vpinn.optimization.pilot import Gradient, bent_limit, measured_noise, measured_trace, stable_rate, warmup_steps
+from vpinn.optimization.planned import Plan
 from vpinn.optimization.projection import solved_anew
 from vpinn.optimization.rules import Rules
-from vpinn.optimization.schedule import Schedule
 from vpinn.optimization.settled import Settled
 from vpinn.optimization.stagnation import stagnates
 from vpinn.optimization.training import COLUMNS, Training
+from vpinn.placement import HOST
 from vpinn.sampling import Logarithmic, Sampler, best_batch
+from vpinn.workers import Group
 
 GROWN = 2.0
 """Factor by which a batch must grow before the largest stable step size is measured again."""
@@ -42,52 +45,6 @@ MEMORY = 0.02
 
 Monitor = Callable[[Tensor], Mapping[str, float]]
 """Parameters [size] → values for the columns "error" and "estimate" of the history."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How a run trains.
-
-    Attributes:
-        method: method that takes the steps.
-        schedule: step sizes; its ``steps`` is the length of the run.
-        samplers: one per measure, or () for all points in every step.
-        batches: independent batches of a step, 1 or 2.
-        clip: largest gradient norm > 0; None: no clipping; "auto": computed from the gradients of the last steps.
-        tolerance: error estimate below which the run stops, > 0; None: never.
-        time_limit: seconds after which the run stops; None: never.
-        monitor_every: steps between calls of the monitor.
-        checkpoint_every: seconds between checkpoints.
-        warmup: whether the length of the warm-up is computed from the stable step size at the start.
-        probe: samplers of the batch on which the curvature is measured, () for all points.
-        batching: how the size of batches changes; None: it does not.
-        rules: finer quadrature rules for steps that exploit the gaps between points; None: there are none.
-        project: steps between solves for the last layer while all layers train; 0: none.
-    """
-
-    method: Method | Direct
-    schedule: Schedule
-    samplers: tuple[Sampler, ...] = ()
-    batches: int = 1
-    clip: float | Literal["auto"] | None = None
-    tolerance: float | None = None
-    time_limit: float | None = None
-    monitor_every: int = 100
-    checkpoint_every: float = 60.0
-    warmup: bool = False
-    probe: tuple[Sampler, ...] = ()
-    batching: Batching | None = None
-    rules: Rules | None = None
-    project: int = 0
-
-    @cached_property
-    def batch_size(self) -> int | None:
-        """Points per step of all measures, those of the first batch where the size changes; None for all points."""
-        return self.points_of(self.samplers)
-
-    def points_of(self, samplers: Sequence[Sampler]) -> int | None:
-        """Return the points per step of all measures with given samplers, None for all points."""
-        return self.batches * sum(s.size for s in samplers) or None
 
 
 def train(
@@ -108,24 +65,26 @@ def train(
         monitor: computes error and error estimate, where they are known.
         report: called after every step.
         save: called every ``plan.checkpoint_every`` seconds and at the end.
-        interrupt: signals received; a step during which a signal arrives or the time limit is exceeded is undone.
+        interrupt: signals received; a step during which a signal arrives or the time limit is exceeded is undone. Several workers
+            finish such a step, and all of them end after it.
 
     Returns:
         The state after the last step; ``stopped`` says why the run ended.
 
     Raises:
         DivergenceError: rollbacks with smaller steps did not help.
+        WorkerError: another worker has ended; the state before the step is saved.
     """
     began = time.perf_counter() - training.seconds
     saved = time.perf_counter()
-    interrupt = interrupt or Interrupt()
+    interrupt, group = interrupt or Interrupt(), objective.placement.group
     assert isinstance(plan.method, Method)
     rules = plan.rules or Rules(objective)
     training.stopped = _reason(rules.at(training), training, plan, interrupt)  # a resumed run may have ended already
     put_back = training.remembered()
     while not training.stopped:
         try:
-            with interrupt.limited(_left(training, plan)), interrupt.abandons():
+            with _undone(interrupt, training, plan) if group.size == 1 else contextlib.nullcontext():
                 if not training.step:
                     rules.follow(training, plan.method)
                 _one_step(rules.at(training), training, plan, monitor, began)
@@ -134,14 +93,29 @@ def train(
             put_back()
             training.stopped = "time limit" if interrupt.signal is None else "signal"
             break
+        except WorkerError:
+            put_back()
+            if not training.sent:  # what others have not sent yet is lost with them
+                save(training)
+            raise
         put_back = training.remembered()
         report(training)
-        if time.perf_counter() - saved > plan.checkpoint_every:
+        due = time.perf_counter() - saved > plan.checkpoint_every
+        if group.largest([due])[0] if training.sent else due:
+            gather_sent(training, group)
             save(training)
             saved = time.perf_counter()
         training.stopped = _reason(rules.at(training), training, plan, interrupt)
+    gather_sent(training, group)
     save(training)
     return training
+
+
+@contextlib.contextmanager
+def _undone(interrupt: Interrupt, training: Training, plan: Plan) -> Iterator[None]:
+    """End a step at once, by ``Stopped``, where a signal arrives or the time limit is exceeded."""
+    with interrupt.limited(_left(training, plan)), interrupt.abandons():
+        yield
 
 
 def _left(training: Training, plan: Plan) -> float | None:
@@ -155,7 +129,9 @@ def _reason(objective: Objective, training: Training, plan: Plan, interrupt: Int
     """Return why training ends after this step, "" where it goes on."""
     assert isinstance(plan.method, Method)
     estimate = training.history[-1][COLUMNS.index("estimate")] if training.history else math.nan
-    if interrupt.signal is not None:
+    signal, seconds, late = objective.placement.group.largest([interrupt.signal or 0, training.seconds, interrupt.late])
+    if signal:
+        interrupt.signal = int(signal)
         return "signal"
     if plan.tolerance is not None and estimate < plan.tolerance:
         return "tolerance"
@@ -163,9 +139,9 @@ def _reason(objective: Objective, training: Training, plan: Plan, interrupt: Int
         return "converged"
     if training.step >= plan.schedule.steps:
         return "steps"
-    if plan.time_limit is not None and training.seconds > plan.time_limit:
+    if plan.time_limit is not None and seconds > plan.time_limit:
         return "time limit"
-    return "time limit" if interrupt.late else ""
+    return "time limit" if late else ""
 
 
 def _one_step(objective: Objective, training: Training, plan: Plan, monitor: Monitor | None, began: float) -> None:
@@ -174,6 +150,7 @@ def _one_step(objective: Objective, training: Training, plan: Plan, monitor: Mon
         training.settled = _settled(objective, training, plan, plan.method)
     samplers, rate = _drawn_how(objective, training, plan, plan.method)
     closure, theta = _draw(objective, training, plan, samplers), training.theta
+    closure, keep_sent = exchanging(closure, training, plan, objective.placement.group)
     try:
         new, state, value = _attempt(training, plan.method, closure, rate, bool(samplers))
     except NonFiniteError as error:
@@ -189,6 +166,7 @@ def _one_step(objective: Objective, training: Training, plan: Plan, monitor: Mon
     size = plan.points_of(samplers)
     noise = training.watch.after(closure, theta, rate, size, training.step, partial(plan.method.bath, state))
     training.theta, training.state = new, state
+    keep_sent()
     if closure.gradient is not None and plan.clip == "auto":
         training.clipping = training.clipping.noted(closure.gradient)
     training.step += 1
@@ -275,16 +253,33 @@ def _limit(objective: Objective, training: Training, plan: Plan, method: Method,
 
 
 def _draw(objective: Objective, training: Training, plan: Plan, samplers: tuple[Sampler, ...]) -> Closure:
-    """Return J, ∇J, curvature and values of candidates over all points, or over batches drawn now."""
+    """Return J, ∇J, curvature and values of candidates over all points, or over batches drawn now.
+
+    Workers divide the points, or the candidates of methods that use nothing else.
+    """
+    assert isinstance(plan.method, Method)
+    if plan.method.blind and objective.placement.group.size > 1:
+        closure = _draw(objective.alone, training, plan, samplers)
+        return replace(closure, candidates=partial(_by_all, objective.placement.group, closure.candidates))
     clip = training.clipping.threshold if plan.clip == "auto" else plan.clip
     if not samplers:
         curved = objective
         if plan.rules is not None and objective.test_space is None and not is_sum_of_squares(objective):
             curved = plan.rules.first  # G only proposes steps, J and ∇J decide
-        return Closure(objective.gradient, clip, partial(curvature, curved), partial(candidate_values, objective))
+        own = partial(objective.gradient, own=True)
+        return Closure(objective.gradient, clip, partial(curvature, curved), partial(candidate_values, objective), own=own)
     if training.step % PILOT_EVERY == 0:
         training.learned = pilots(objective, samplers, training.generator, training.theta, training.learned)
     return drawn(objective, samplers, plan.batches, training.generator, training.learned, clip)
+
+
+def _by_all(group: Group, candidates: Callable[[Tensor], Tensor], thetas: Tensor) -> Tensor:
+    """Return J of candidates [k], of which every worker evaluates some."""
+    own = group.share(len(thetas))
+    values = torch.zeros(len(thetas), dtype=torch.float64, device=HOST)
+    if own.start < own.stop:
+        values[own] = candidates(thetas[own])
+    return group.sum(values)[0]
 
 
 def _remember(training: Training, drawn: bool, theta: Tensor, value: float) -> None:

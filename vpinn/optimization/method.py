@@ -59,6 +59,8 @@ class Closure:
         curvature: θ → curvature of J, for methods that use it.
         candidates: parameters [k, size] → J of each [k], for methods that use no gradient.
         fresh: draws another batch and returns θ → J, ∇J of it; None where steps use all points.
+        own: θ → J and this worker's part of ∇J, whose sum over all workers is ∇J.
+        exchange: this worker's part of ∇J → ∇J from what all workers send, for the first evaluation; None: the exact sum.
         evaluations: number of evaluations so far.
         gradient_norm: norm of the gradient at the first evaluation, before clipping.
         clipped: whether the gradient of the first evaluation was clipped.
@@ -70,6 +72,8 @@ class Closure:
     curvature: Callable[[Tensor], Curvature] = _no_curvature
     candidates: Callable[[Tensor], Tensor] = _no_candidates
     fresh: Callable[[], Callable[[Tensor], tuple[float, Tensor]]] | None = None
+    own: Callable[[Tensor], tuple[float, Tensor]] | None = None
+    exchange: Callable[[Tensor], Tensor] | None = None
     evaluations: int = 0
     gradient_norm: float = math.nan
     clipped: bool = False
@@ -81,7 +85,11 @@ class Closure:
         Raises:
             NonFiniteError: one of them is not finite.
         """
-        value, gradient = self.evaluate(theta)
+        if self.exchange is None or self.own is None or self.evaluations:
+            value, gradient = self.evaluate(theta)
+        else:
+            value, part = self.own(theta)
+            gradient = self.exchange(part)
         norm = float(torch.linalg.vector_norm(gradient))
         if not math.isfinite(value):
             raise NonFiniteError("loss")

@@ -17,11 +17,12 @@ from vpinn.objective.curvature import ROWS_BYTES
 from vpinn.optimization.batching import PROBE, fixed_samplers, independent, make_batching, samplers_of
 from vpinn.optimization.broyden import Broyden
 from vpinn.optimization.evolution import Evolution
+from vpinn.optimization.exchange import compressor_for
 from vpinn.optimization.gauss_newton import GaussNewton
 from vpinn.optimization.langevin import Langevin
 from vpinn.optimization.lbfgs import Lbfgs
-from vpinn.optimization.loop import Plan
 from vpinn.optimization.method import Adam, Method, Sgd
+from vpinn.optimization.planned import Plan
 from vpinn.optimization.schedule import Schedule
 from vpinn.optimization.spring import Spring
 from vpinn.optimization.torch_optim import ALLOWED, PREFIX, torch_method
@@ -188,6 +189,7 @@ def make_plan(name: str, settings: Settings, objective: Objective) -> Plan:
         probe=_probe(settings, objective, method) if samplers and (found or (batching is not None and batching.scaled)) else (),
         batching=batching,
         project=method.project if solver.project is None else solver.project,
+        compressor=compressor_for(name, settings.parallel, objective.measures[0].network.layers),
     )
 
 

@@ -50,7 +50,7 @@ class Spring(Method):
         Raises:
             NonFiniteError: a residual or a derivative is not finite.
         """
-        found = closure.curvature(theta)
+        found = closure.curvature(theta).gathered()
         rows, signs, residual = found.rows, found.signs, found.residual
         assert residual is not None
         value = 0.5 * float(signs @ residual**2)
@@ -59,8 +59,39 @@ class Spring(Method):
             if not math.isfinite(number):
                 raise NonFiniteError(what)
         before = self.momentum * state["step"]
-        kernel = rows @ rows.T
-        kernel.diagonal().add_(signs * self.damping * kernel.diagonal().mean())  # the signs S = S⁻¹ of negative weights
-        step = before + torch.linalg.solve(kernel, -residual - rows @ before) @ rows
+        wanted = -residual - rows @ before
+        damping = self.damping * float(rows.square().sum(1).mean())
+        solved = _solved(rows, damping, wanted) if found.positive else _with_signs(rows, damping * signs, wanted)
+        step = before + solved @ rows
         length = float(torch.linalg.vector_norm(step))
         return theta + min(learning_rate, self.longest / max(length, 1e-300)) * step, {"step": step}, value
+
+
+def _solved(rows: Tensor, damping: float, wanted: Tensor) -> Tensor:
+    """Return (AAᵀ + λI)⁻¹ζ [b] from the QR factorisation of the columns of Aᵀ and √λI, with one step of refinement.
+
+    AAᵀ itself has the square of their condition number, and its rounding errors would be magnified by up to 1/λ.
+
+    Args:
+        rows: A [b, size].
+        damping: λ > 0.
+        wanted: ζ [b].
+    """
+    shift = math.sqrt(damping) * torch.eye(len(rows), dtype=rows.dtype, device=rows.device)
+    triangle = torch.linalg.qr(torch.cat([rows.T, shift]), mode="r")[1]
+
+    def once(right: Tensor) -> Tensor:
+        inner = torch.linalg.solve_triangular(triangle.T, right[:, None], upper=False)
+        found: Tensor = torch.linalg.solve_triangular(triangle, inner, upper=True)[:, 0]
+        return found
+
+    first = once(wanted)
+    return first + once(wanted - rows @ (first @ rows) - damping * first)
+
+
+def _with_signs(rows: Tensor, damping: Tensor, wanted: Tensor) -> Tensor:
+    """Return (AAᵀ + λS)⁻¹ζ [b] for rows A [b, size], some of which have the sign −1 in S = S⁻¹, given the diagonal of λS [b]."""
+    kernel = rows @ rows.T
+    kernel.diagonal().add_(damping)
+    found: Tensor = torch.linalg.solve(kernel, wanted)
+    return found

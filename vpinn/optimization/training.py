@@ -22,6 +22,7 @@ from vpinn.optimization.settled import RuleLook, Settled
 from vpinn.optimization.watch import WATCHED, Watch
 from vpinn.placement import HOST, host
 from vpinn.sampling import State as Learned
+from vpinn.workers import Kept
 
 STEPPED = ("step", "seconds", "loss", "gradient_norm", "learning_rate", "batch_size", "clipped")
 """Columns of the history that every step fills."""
@@ -75,6 +76,7 @@ class Training:
         shrink: factor of the step size due to rollbacks, 0 to 1.
         rollbacks: number of rollbacks.
         idle: number of consecutive steps that left the parameters unchanged.
+        sent: what this worker keeps from one compressed gradient to the next, see ``exchange``; {} where none is sent.
         history: one row of ``COLUMNS`` per step, of long runs one for several of the earlier steps.
         stopped: why the run ended, "" while it has not.
         ahead: expected seconds of the stage of a method without steps that is under way, else None.
@@ -98,6 +100,7 @@ class Training:
     shrink: float = 1.0
     rollbacks: int = 0
     idle: int = 0
+    sent: Kept = field(default_factory=dict)
     history: History = field(default_factory=history_of_rows)
     stopped: str = ""
     ahead: float | None = None
@@ -139,6 +142,7 @@ class Training:
         arrays |= {f"state.{k}": v for k, v in self.state.items()} | {f"anchor.{k}": v for k, v in self.anchor[1].items()}
         arrays |= {f"watch.{k}": v for k, v in self.watch.state().items()}
         arrays |= {f"clipping.{k}": v for k, v in self.clipping.arrays().items()}
+        arrays |= {f"sent.{k}": v for k, v in self.sent.items()}
         arrays |= {f"rule.{k}": v for k, v in (self.rule.arrays() if self.rule else {}).items()}
         known = {f"learned.{k}.{name}": array for k, state in enumerate(self.learned) for name, array in state.items()}
         numbers = {"step": self.step, "seconds": self.seconds, "average": self.average, "best_loss": self.best[1]}
@@ -172,7 +176,7 @@ class Training:
         }
         states = {
             prefix: {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
-            for prefix in ("state.", "anchor.", "watch.", "clipping.", "rule.")
+            for prefix in ("state.", "anchor.", "watch.", "clipping.", "rule.", "sent.")
         }
         generator = np.random.default_rng()
         generator.bit_generator.state = meta["generator"]
@@ -201,5 +205,6 @@ class Training:
             shrink=numbers["shrink"],
             rollbacks=numbers["rollbacks"],
             idle=numbers["idle"],
+            sent=states["sent."],
             history=history_of_rows(arrays["history"]),
         )

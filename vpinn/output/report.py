@@ -11,10 +11,12 @@ from typing import Any
 
 from vpinn.errors import StorageError
 from vpinn.output.extremes import extreme_rows
+from vpinn.output.film import film
 from vpinn.output.tables import FAILED, Rows, failed_checks, solution_rows
 from vpinn.output.verdict import verdict
 from vpinn.problem import Problem
 from vpinn.solution import Solution
+from vpinn.solution_in_time import SolutionInTime
 from vpinn.storage import read_regular, write_atomic
 from vpinn.text import escaped
 
@@ -97,6 +99,8 @@ def write_report(solution: Solution, folder: Path) -> Path:
         if picture is not None:
             source = base64.b64encode(picture).decode()
             parts.append(f'<h2>{heading}</h2>\n<img alt="{heading}" src="data:image/png;base64,{source}">')
+        if name == "snapshots" and isinstance(solution, SolutionInTime) and (moving := film(solution)):
+            parts.append(moving)
     text = _read(folder / "problem.toml")
     if text is not None:
         parts.append(f"<h2>Problem file</h2>\n{_code(text.decode('utf-8', errors='replace'))}")

@@ -43,6 +43,19 @@ def settled_rows(found: Mapping[str, Any]) -> list[tuple[str, str]]:
         rows.append(
             ("clipping", f"threshold of least error, at most 1 in 20 clipped: {last}; {100 * clip['share']:.0f} % of the steps")
         )
+    if sent := found.get("compression"):
+        rows += _compressed(sent)
+    return rows
+
+
+def _compressed(sent: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return table rows about compressed gradients."""
+    size = f"{sent['bytes']:,} bytes per step and worker instead of {sent['plain']:,}"
+    noise = f"adds a variance of {sent['measured']:.1e} to the gradient, predicted {sent['predicted']:.1e}"
+    rows = [("compression", f"{sent['name']}: {size}"), ("", f"every message {noise}; the next one makes it good")]
+    if sent["sampling"] > 0.0:
+        more = f"{sent['batch']:,.0f} points make up for it" if math.isfinite(sent["batch"]) else "no batch makes up for it"
+        rows.append(("", f"the batches have {sent['sampling']:.1e}: {more}"))
     return rows
 
 

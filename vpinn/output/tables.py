@@ -31,6 +31,8 @@ STRAIGHT = 1e-9
 """Angle in radians between sides up to which they are told to be straight."""
 FAILED = "CHECK FAILED: "
 """Beginning of the text about a failed check."""
+WHOLE = ("elements", "march")
+"""Methods whose work is not divided among workers."""
 _STOPPED = {
     "grown": "more trial functions would gain too little, or be too many",
     "steps": "all steps taken",
@@ -46,7 +48,6 @@ _STOPPED = {
 def solution_rows(solution: Solution) -> Rows:
     """Return table rows about a finished or unfinished run: method, conditions, sizes, errors and time; not the checks."""
     metrics = solution.metrics
-    seconds = metrics.get("seconds", {})
     rows = [
         ("problem", solution.problem.title or "(no title)"),
         ("method", method_text(metrics.get("method", "?"), metrics.get("method_reason", ""))),
@@ -79,12 +80,28 @@ def solution_rows(solution: Solution) -> Rows:
         rows.append(("error estimate", _estimate(solution.error_estimate, metrics.get("assessed_cells"))))
     rows += [(f"error of {name}", text) for name, found in metrics.get("fields", {}).items() if (text := _field(found))]
     rows += [("quantities" if k == 0 else "", text) for k, text in enumerate(quantity_texts(metrics))]
+    return [*rows, *_cost(metrics), *(("", text) for text in failed_checks(solution))]
+
+
+def _cost(metrics: Mapping[str, Any]) -> Rows:
+    """Return the rows about workers, time and memory."""
+    rows, seconds = [], metrics.get("seconds", {})
+    if (workers := metrics.get("workers", 1)) > 1:
+        rows.append(("workers", f"{workers}, {_shared(metrics)}"))
     if seconds:
         parts = ", ".join(f"{name} {seconds[name]:.1f}" for name in ("setup", "solve", "assessment") if name in seconds)
         rows.append(("time", f"{seconds['total']:.1f} s ({parts})"))
     if "peak_memory_mb" in metrics:
-        rows.append(("peak memory", f"{metrics['peak_memory_mb']:,.0f} MB"))
+        of_one = " of worker 0" if workers > 1 else ""
+        rows.append(("peak memory", f"{metrics['peak_memory_mb']:,.0f} MB{of_one}"))
     return rows
+
+
+def _shared(metrics: Mapping[str, Any]) -> str:
+    """Return what several workers share."""
+    if metrics.get("method") in WHOLE or "eigenvalues" in metrics:
+        return "each of which solves the whole problem, since this method does not divide its work"
+    return "which share the candidates" if metrics.get("method") == "evolution" else "which share the points of every sum"
 
 
 def failed_checks(solution: Solution) -> list[str]:

@@ -14,6 +14,7 @@ from vpinn.problem.inverse import DataSection, InferSection
 from vpinn.problem.network import NetworkSection
 from vpinn.problem.numerics import Batch, Quadrature, Solver, TestSpaceSection
 from vpinn.problem.output_section import Output
+from vpinn.problem.parallel import Parallel
 from vpinn.problem.parameters import Ranges
 from vpinn.problem.section import Added, Count, Natural, Positive, Real, Section, Text, Value
 
@@ -52,9 +53,7 @@ class Domain(Section):
         None, description='Start and end of a problem in time t; the state at the start is a [[boundary]] with on = "initial".'
     )
     layers: Count | None = Field(
-        None,
-        description="Layers of cells in time, for methods over space and time (least-squares, elements and trained networks); "
-        "default: about as many as there are cells along an axis of space, at least 4.",
+        None, description="Layers of cells in time, if not marched; default about as many as cells along an axis, at least 4."
     )
     tags: dict[Text, Text] = Field(
         {}, max_length=100, description="Groups of cells for dx('name'): the cells at whose centre the given condition holds."
@@ -296,6 +295,7 @@ class Settings(Section):
     quadrature: Quadrature = Field(default_factory=Quadrature, description="The quadrature points and their weights.")
     batch: Batch = Field(default_factory=Batch, description="How many quadrature points a step sees, and which.")
     solver: Solver = Field(default_factory=Solver, description="How the problem is solved.")
+    parallel: Parallel = Field(default_factory=Parallel, description="How several workers exchange gradients.")
     output: Output = Field(default_factory=Output, description="Which files are written, and where.")
 
     @model_validator(mode="after")

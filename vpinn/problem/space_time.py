@@ -25,7 +25,7 @@ from ufl.classes import Expr, Form, Grad, Zero
 from ufl.corealg.map_dag import map_expr_dag
 from ufl.corealg.multifunction import MultiFunction
 
-from vpinn.domain import INITIAL, Domain, Hypercube, Points, extruded, located_points, sides_of
+from vpinn.domain import INITIAL, Box, Domain, Hypercube, Points, extruded, located_points, sides_of
 from vpinn.errors import InputError
 from vpinn.problem.answers import Answers
 from vpinn.problem.formulation import Formulation, Strong, Weak
@@ -85,7 +85,7 @@ def _domain(problem: Problem, clock: Clock) -> Domain:
     """Return space times the time interval; by default about as many layers in time as there are cells along an axis of space."""
     domain, section = problem.domain, problem.settings.domain
     if domain.mesh is None:
-        if not isinstance(domain, Hypercube):
+        if not isinstance(domain.shape, Box):
             where = problem.where("domain", "time")
             raise InputError("a ball and all of space have no time; use a hypercube, or a mesh for up to three dimensions", where)
         lower, upper = domain.bounds

@@ -108,14 +108,16 @@ class LeastSquaresStrategy(SteadyStrategy):
             self._rival, self._trials = None, self._trials[:1]
         if self._rival is not None:
             with hooks.signals.abandons():
-                if why := self._elements_first(self._rival):
+                first = self._elements_first(self._rival)
+                if why := self.placement.group.by_first(lambda: first):
                     return self._by_elements(state, hooks, self._rival, why)
         best, estimator, left = self._grown(state, hooks)
         stopped = state.training.stopped
         asked = stopped in GROWN and (stopped != "time limit" or (self._rival is not None and self._rival.known))
         if self._rival is not None and asked and left > self._method.tolerance:
             with hooks.signals.abandons():
-                if (less := self._rival.relative) < left:
+                relative = self._rival.relative
+                if (less := self.placement.group.by_first(lambda: relative)) < left:
                     return self._by_elements(state, hooks, self._rival, f"features leave {left:.1e} of the flux, they {less:.1e}")
         state.record = {**state.record, "width": best.width, "degree": tests_degree(best.objective)}
         return self._concluded(state, hooks, best.trial, best.objective, estimator)
@@ -191,6 +193,7 @@ class LeastSquaresStrategy(SteadyStrategy):
         """Return the best stage, the estimator of its error, and its error estimate; none of the latter two after a signal."""
         training, journal = state.training, _journal(state)
         method = self._method
+        group = self.placement.group
         stages, estimators = list[Stage](), StageEstimators(self.setup.problem)
         leading: dict[int, Stage] = {}  # number of functions of a trial space → its best stage
 
@@ -203,7 +206,7 @@ class LeastSquaresStrategy(SteadyStrategy):
             hooks.report(training)
             if not journal.reads:
                 hooks.save(state, best.trial)
-            return not hooks.over(training) and not self._open
+            return not group.largest([hooks.over(training) or (group.size > 1 and self._late)])[0] and not self._open
 
         def ahead(seconds: float) -> None:
             training.ahead = seconds
@@ -219,7 +222,10 @@ class LeastSquaresStrategy(SteadyStrategy):
 
         def grown() -> tuple[Stage, str]:
             best = grow(self._objectives, self._trials, method, guide, journal)
-            return best, "tolerance" if best.converged else "grown"
+            if best.converged:
+                return best, "tolerance"
+            late = group.size > 1 and group.largest([self._late])[0]  # several workers end together, after a stage
+            return best, "time limit" if late else "grown"
 
         best = best_stage(
             self,
@@ -243,6 +249,12 @@ class LeastSquaresStrategy(SteadyStrategy):
         """Return the seconds left of the time limit; None if there is none."""
         limit = self._method.time_limit
         return None if limit is None else max(limit - (time.perf_counter() - self._began), SOON)
+
+    @property
+    def _late(self) -> bool:
+        """Whether the time limit is over."""
+        left = self._left()
+        return left is not None and left <= SOON
 
     def _beaten(self, verdict: Judgement) -> bool:
         """Return whether finite elements, if solved already, have a smaller error estimate than a stage of features."""

@@ -160,7 +160,7 @@ def _check_exact(problem: Problem) -> None:
 
 def _prepare(problem: Problem, settings: Settings, name: str, placement: Placement, trains: bool) -> Setup:
     if name == Elements.name:
-        return _with_elements(problem, settings, placement.home)
+        return _with_elements(problem, settings, placement.home.alone)
     direct = name == LeastSquares.name
     others: tuple[Trial, ...] = ()
     objectives: Objectives | None = None

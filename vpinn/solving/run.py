@@ -24,8 +24,9 @@ from vpinn.optimization import Plan, Training, load_arrays, samples_of
 from vpinn.placement import Placement, wide
 from vpinn.problem import Problem, Settings, check_settings_in_time, is_marched, member, over_time
 from vpinn.problem.validation import validate
-from vpinn.process import peak_memory_mb, usual_threads
+from vpinn.process import available_cores, peak_memory_mb, usual_threads
 from vpinn.solution import Solution
+from vpinn.solving.divided import check_workers
 from vpinn.solving.eigen import EigenStrategy
 from vpinn.solving.elements import ElementsStrategy
 from vpinn.solving.events import Callback, Teller
@@ -40,6 +41,7 @@ from vpinn.solving.steps import Steps
 from vpinn.solving.strategy import Hooks, Outcome, Space, State, Strategy
 from vpinn.storage import claimed
 from vpinn.trial import ACTIVATIONS, Trial
+from vpinn.workers import Group, joined, local_workers
 
 Report = Callable[[Training, Plan], None]
 
@@ -77,35 +79,37 @@ def solve(  # noqa: PLR0913 (keywords of the public interface)
     Raises:
         Stopped: A signal arrived before training, and the folder is unchanged, or after it, and the folder holds the last state.
         InputError: The problem cannot be solved as stated, there is no such device, the folder holds a run already, or another
-            process writes into it.
+            process writes into it; or workers cannot share the work, or have different problems.
+        WorkerError: Another worker has ended.
         DivergenceError: Training diverged.
         StorageError: The folder could not be written.
     """
     began = time.perf_counter()
     folder = None if directory is None else Path(directory)
     settings = problem.settings if method is None else asking(problem, method)
-    placement = Placement.of(device, threads or usual_threads(expected_points(problem)))
-    with claimed(folder), contextlib.nullcontext(interrupt) if interrupt is not None else Interrupt() as signals:
-        if folder is not None:
-            run_files.check_vacant(folder, resume, overwrite)
-        teller = Teller(callbacks, signals)
+    placement = _placed(problem, settings, device, threads)
+    group = placement.group
+    signals = interrupt or Interrupt()
+    with group.held_by_first(claimed(folder)), contextlib.nullcontext() if interrupt is not None else signals:
+        group.by_first(lambda: _check_vacant(folder, resume, overwrite))
+        teller = Teller(callbacks if group.first else (), signals)
         teller.phase("set-up")
         with signals.abandons():
             strategy = make_strategy(problem, settings, placement)
             state = strategy.start()
         if folder is not None:
-            state = _begin(strategy, state, folder, resume)
+            state = _begin(strategy, state, folder, resume, group)
         ready = time.perf_counter() - began
 
         def save(reached: State, space: Space, solution: Solution | None = None) -> None:
-            if folder is not None:
+            if folder is not None and group.first:
                 run_folder.save(folder, reached.training, [({}, dict(reached.record)), *_kept(reached, space)], solution)
 
         if not state.begun:
             save(state, strategy.space)
 
         def tell(training: Training) -> None:
-            if report is not None:
+            if report is not None and group.first:
                 report(training, strategy.plan)
             teller.progress(training, strategy.plan)
 
@@ -121,7 +125,7 @@ def solve(  # noqa: PLR0913 (keywords of the public interface)
         with signals.abandons("stopped by a signal in the assessment; the state is saved, go on with --resume"):
             teller.phase("assessment")
             outcome = finish()
-            solution = _closed(problem, outcome, state.training, strategy.placement, began, ready)
+            solution = _closed(problem, outcome, state.training, _with(strategy.placement, group), began, ready)
         save(state, outcome.space, solution)
         solution = in_time(problem, dataclasses.replace(solution, outlet=OUTLET))
         teller.end(state.training, solution)
@@ -146,8 +150,7 @@ def load(directory: str | os.PathLike[str], problem: Problem | None = None) -> S
         posed, training = problem, Training.from_arrays(arrays, meta)
         if problem.inverse is not None:
             problem = found_problem(problem, meta["inferred"]["margin"], meta["inferred"]["coefficients"])[1]
-        else:
-            problem = over_time(problem)
+        problem = over_time(problem)
         if problem.eigen is not None:
             problem = mode_problem(problem, [complex(*pair) if pair[1] else pair[0] for pair in meta["eigenvalues"]])
         family = Family.restored(problem, arrays, meta) if "family" in meta else None
@@ -190,6 +193,30 @@ class RunOutlet:
 OUTLET = RunOutlet()
 
 
+def _check_vacant(folder: Path | None, resume: bool, overwrite: bool) -> None:
+    """Check that a run may write into its folder, if it has one."""
+    if folder is not None:
+        run_files.check_vacant(folder, resume, overwrite)
+
+
+def _placed(problem: Problem, settings: Settings, device: str | None, threads: int | None) -> Placement:
+    """Return device, threads and workers of a run, after a check that the workers have the same problem and enough cores.
+
+    Raises:
+        InputError: there is no such device, or the workers cannot share the work.
+    """
+    group = joined(settings.parallel.backend)
+    usual = min(usual_threads(expected_points(problem)), max(1, available_cores() // local_workers()))
+    placement = _with(Placement.of(device, threads or usual), group)
+    check_workers(problem, placement)
+    return placement
+
+
+def _with(placement: Placement, group: Group) -> Placement:
+    """Return a placement with the workers of a run; strategies that do not divide their work have one without."""
+    return dataclasses.replace(placement, group=group)
+
+
 def make_strategy(problem: Problem, settings: Settings, placement: Placement) -> Strategy:
     """Return the strategy for a problem, ready to start.
 
@@ -197,14 +224,14 @@ def make_strategy(problem: Problem, settings: Settings, placement: Placement) ->
         InputError: The problem cannot be solved as stated, or the device does not support the precision.
     """
     if problem.eigen is not None:
-        return EigenStrategy(problem, settings, placement)
+        return EigenStrategy(problem, settings, placement.alone)
     if problem.parameters is not None:
-        return FamilyStrategy(problem, settings, placement)
+        return FamilyStrategy(problem, settings, placement.alone)
     if problem.inverse is not None:
-        return InverseStrategy(problem, settings, placement)
+        return InverseStrategy(problem, settings, placement.alone)
     if problem.clock is not None and is_marched(settings, problem.domain):
-        return MarchStrategy(problem, settings, placement)
-    if (few := fits_few_coordinates(problem, settings, placement)) is not None:
+        return MarchStrategy(problem, settings, placement.alone)
+    if (few := fits_few_coordinates(problem, settings, placement.alone)) is not None:
         return few
     return strategy_of(prepare(problem, placement, settings=settings))
 
@@ -219,15 +246,15 @@ def strategy_of(setup: Setup) -> Strategy:
     return Steps(setup)
 
 
-def _begin(strategy: Strategy, state: State, folder: Path, resume: bool) -> State:
+def _begin(strategy: Strategy, state: State, folder: Path, resume: bool, group: Group) -> State:
     """Prepare the run folder; return the given state or, if the run is resumed, the state of its checkpoint."""
-    problem, placement = strategy.problem, strategy.placement
+    problem, placement = strategy.problem, _with(strategy.placement, group)
     described = run_folder.describe(problem, strategy.settings, strategy.plan.method.name, placement)
     if resume:
-        held = run_folder.resumed(folder, described, placement.device)
+        held = group.by_first(lambda: run_folder.resumed(folder, described, placement.device))
         with run_folder.understood(folder):
             state = strategy.resumed(*held)
-    run_folder.begin(folder, problem, described, anew=not resume)
+    group.by_first(lambda: run_folder.begin(folder, problem, described, anew=not resume))
     return state
 
 

@@ -31,14 +31,15 @@ def best_stage(
         run: Runs all stages; returns the best of them and the reason why they ended.
         best: Returns the best stage that has ended so far, None if there is none.
         lacking: What there is not if the time is over before the first stage, for the error message.
-        seconds: What is left of the time limit, in seconds; None for all of it.
+        seconds: What is left of the time limit, in seconds; None for all of it. Several workers look at it between stages.
 
     Raises:
         Stopped: A signal arrived before the first stage ended.
         InputError: The time limit was over before the first stage ended.
     """
     signals, limit = hooks.signals, strategy.settings.solver.time_limit
-    with signals.limited(limit if seconds is None else seconds):
+    left = limit if seconds is None else seconds
+    with signals.limited(left if strategy.placement.group.size == 1 else None):
         try:
             with signals.abandons():
                 found, training.stopped = run()

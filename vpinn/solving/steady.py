@@ -13,6 +13,7 @@ from vpinn.objective import Objective, summable
 from vpinn.optimization import (
     Rules,
     Training,
+    compression_found,
     estimator_found,
     final_parameters,
     policy_found,
@@ -24,6 +25,7 @@ from vpinn.optimization import (
 from vpinn.placement import wide
 from vpinn.problem import Problem
 from vpinn.solution import Solution
+from vpinn.solving.divided import check_shares
 from vpinn.solving.preparation import Setup
 from vpinn.solving.strategy import Outcome, Strategy
 from vpinn.trial import Imposed, Trial, coefficients_of
@@ -39,6 +41,7 @@ class SteadyStrategy(Strategy):
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup.problem, setup.settings, setup.plan, setup.objective.placement, setup.trial)
         self.setup = setup
+        check_shares(setup.objective, setup.plan.samplers, setup.plan.compressor)
 
 
 @dataclass(frozen=True)
@@ -91,10 +94,18 @@ def described(setup: Setup, trial: Trial, training: Training, size: int) -> Acco
         quadrature_points=size,
         batch_size=setup.plan.batch_size or "full",
         rollbacks=training.rollbacks,
-        policy=policy_found(training, setup.plan, size),
+        policy=_policy(setup, training, size),
         imposed=imposed_of(trial.imposed),
         more={"beside": None if trial.beside is None else {"degree": trial.beside.degree, "why": trial.beside.why}},
     )
+
+
+def _policy(setup: Setup, training: Training, size: int) -> dict[str, Any]:
+    """Return what the run chose itself, and what compressed gradients cost it."""
+    found = policy_found(training, setup.plan, size)
+    batch = training.history[-1][COLUMNS.index("batch_size")] if training.history else float(size)
+    compression = compression_found(training, setup.plan, setup.objective.placement.group.size, batch)
+    return found if compression is None else {**found, "compression": compression}
 
 
 def imposed_of(imposed: Iterable[Imposed]) -> list[Imposition]:
