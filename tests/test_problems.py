@@ -111,7 +111,6 @@ PINNED: Mapping[str, tuple[Callable[[Metrics], float], float]] = {
     "l_shape": (l2("u"), 1e-6),
     "pairs_7d": (l2("u"), 1e-8),
     "poisson_10d": (l2("u"), 1e-8),
-    "screened_space": (l2("u"), 1e-6),
     "two_body": (l2("u"), 1e-5),
     "l_shape_enriched": (estimate, 3e-6),
     "minimal_surface": (l2("u"), 1e-8),

@@ -28,8 +28,7 @@ from vpinn.optimization import COLUMNS, Training, load_arrays, save_arrays
 from vpinn.placement import Placement, host
 from vpinn.problem import Problem, Settings
 from vpinn.problem.build import build_problem
-from vpinn.problem.constants import files_of_constants
-from vpinn.problem.locations import mesh_file
+from vpinn.problem.named_files import named_files
 from vpinn.problem.source import Source
 from vpinn.problem.validation import validate
 from vpinn.run_files import CHECKPOINT, HISTORY, METRICS, PROBLEM, RUN, check_copies, holds, read_json
@@ -80,7 +79,7 @@ def environment() -> dict[str, Any]:
 
 def fingerprints(problem: Problem) -> dict[str, str]:
     """Return the names of the files that the problem file refers to, with their SHA-256 hashes."""
-    return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in _files(problem)}
+    return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in named_files(problem)}
 
 
 def begin(folder: Path, problem: Problem, record: dict[str, Any], anew: bool) -> None:
@@ -99,7 +98,7 @@ def begin(folder: Path, problem: Problem, record: dict[str, Any], anew: bool) ->
     copies = {}
     if problem.source.written:
         text = {} if problem.source.text is None else {PROBLEM: problem.source.text.encode()}
-        copies = text | {name: path.read_bytes() for name, path in _files(problem)}
+        copies = text | {name: path.read_bytes() for name, path in named_files(problem)}
         check_copies(folder, copies)
     if anew:
         _discard(folder)
@@ -265,17 +264,6 @@ def read_problem_of(folder: Path) -> Problem:
     data = {**record["data"], "output": {k: v for k, v in record["data"].get("output", {}).items() if k != "directory"}}
     source = Source(folder / PROBLEM, None, data, base=folder)
     return build_problem(source, validate(source), folder)
-
-
-def _files(problem: Problem) -> list[tuple[str, Path]]:
-    """Return name and path of the files that the problem file refers to: mesh, reference, measurements, fields and constants."""
-    settings, folder = problem.settings, problem.source.base
-    names = [settings.reference.file, *(one.file for one in settings.data), *(one.file for one in settings.fields.values())]
-    names += files_of_constants(settings)
-    found = [(name, folder / name) for name in dict.fromkeys(names) if name is not None]
-    if settings.domain is not None and (mesh := settings.domain.mesh) is not None:
-        found.insert(0, (mesh, mesh_file(mesh, folder, problem.source.mesh_root)))
-    return found
 
 
 def _changes(before: dict[str, Any], now: dict[str, Any]) -> str:

@@ -17,9 +17,11 @@ from typing import Any
 
 import pytest
 
+import vpinn.comparison
 from tests.comparison.test_variants import TEXT, UNMESHED
 from vpinn.cli import main
 from vpinn.comparison import Moment, compare, notes
+from vpinn.errors import InputError
 from vpinn.output import RunsProgress
 
 EXACT = TEXT.replace("- u*dx", "- f*u*dx").replace(
@@ -174,3 +176,18 @@ def test_ctrl_c_in_a_terminal(tmp_path: Path) -> None:
     _, rest = process.communicate(timeout=600)
     assert process.returncode == 130
     assert rest == "stopped by a signal; 0 of 6 runs are kept in there, go on with --resume\n"
+
+
+def test_another_method_is_compared_with_that_of_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """``--against METHOD`` is that of the file and METHOD, with one seed."""
+    asked: dict[str, Any] = {}
+
+    def noted(path: Path, folder: Path | None, **settings: Any) -> Any:
+        asked.update(settings)
+        raise InputError("enough")
+
+    monkeypatch.setattr(vpinn.comparison, "compare", noted)
+    (tmp_path / "sine.toml").write_text(EXACT)
+    assert main(["compare", str(tmp_path / "sine.toml"), "--against", "elements", "--set", "solver.method=lbfgs"]) == 2
+    assert asked["vary"] == ["solver.method=lbfgs,elements"]
+    assert asked["seeds"] == 1

@@ -137,6 +137,15 @@ def test_least_squares_has_stages_for_steps() -> None:
     assert course.stopped in ("grown", "tolerance")
 
 
+@pytest.mark.parametrize("known", [{"exact": {"u": "sin(pi*x)"}}, {}], ids=["error", "estimate"])
+def test_elements_have_a_measurement_for_each_stage(known: dict[str, Any]) -> None:
+    course = measured_course(sine(reference=known, solver={"method": "elements"}), HERE, None)
+    consistent(course)
+    assert course.updates == tuple(range(1, len(course.updates) + 1))
+    assert len(course.updates) > 2
+    assert all(np.diff(np.log(course.error[:3])) < -2)  # each degree gains more than a factor of seven
+
+
 def test_without_truth_the_estimate_falls() -> None:
     course = measured_course(sine(reference={}, solver={"method": "lbfgs", "steps": 60}), HERE, None)
     consistent(course)

@@ -15,6 +15,7 @@ from vpinn.dimensions.candidates import Move, chosen
 from vpinn.dimensions.subsets import ALL, beyond_pairs, count_of_terms, terms_of
 from vpinn.errors import InputError
 from vpinn.problem import make_problem
+from vpinn.solving.few_coordinates import in_few_coordinates
 from vpinn.trial import few_trial
 
 GUIDE = (Path(__file__).parents[2] / "problems" / "README.md").read_text().split("## Many dimensions", 1)[1].split("\n## ", 1)[0]
@@ -120,6 +121,15 @@ def test_the_example_of_the_guide(tmp_path: Path) -> None:
     again = vpinn.load(tmp_path / "run")
     x = np.random.default_rng(0).random((5, 8)) / 4
     assert np.array_equal(again.evaluate(x)["u"], solution.evaluate(x)["u"])
+
+
+def test_in_all_of_space_where_a_residual_does_not_tell_the_error_networks_are_trained() -> None:
+    problem = make_problem(
+        {"shape": "space", "dimension": 6}, unknowns={"u": "scalar"}, strong="u - div(grad(u)) - x[0]", network={"layers": [4]}
+    )
+    assert not in_few_coordinates(problem, problem.settings)
+    bounded = make_problem(**poisson("x[0]"))
+    assert in_few_coordinates(bounded, bounded.settings)
 
 
 def test_the_same_seed_gives_the_same_bits() -> None:

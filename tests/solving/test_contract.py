@@ -64,6 +64,11 @@ INVERSE = {
 }
 STRONG = {**STEADY, "form": {"strong": "-div(grad(u)) - 9*sin(3*x)"}}
 CUBE = {**STRONG, "domain": {"shape": "hypercube", "lower": [0]}, "quadrature": {"points": 64}}
+MANY = {
+    **{name: section for name, section in STRONG.items() if name != "network"},
+    "domain": {"shape": "ball", "dimension": 6, "radius": 2.0},
+    "form": {"strong": "-div(grad(u)) - sin(x[0] + x[1])"},
+}
 DRAWN = {"batch": {"size": 8}}
 
 
@@ -117,6 +122,9 @@ WAYS: dict[str, Way] = {
     "without cells": Way({"method": "lbfgs", "steps": 4}, {"quadrature": {"refine": 1}}, "refine", CUBE),
     "least-squares": Way({"method": "least-squares"}, {"solver": {"steps": 3, "warmup": 3}}, "warmup"),
     "one stage": Way({"method": "least-squares", "features": 20}, {"solver": {"precision": "float32"}}, "float64"),
+    "few coordinates": Way(
+        {"features": 60}, {"form": {"strong": "-div(grad(u)) - x[6]"}}, "no such component", MANY, kept=False
+    ),
     "elements": Way({"method": "elements"}, {"solver": {"features": 20}}, "features", kept=False),
     "eigenvalues": Way({"method": "elements"}, {"solver": {"features": 20}}, "features", MODES, kept=False),
     "reduced": Way({"method": "reduced"}, {"solver": {"features": 20}}, "features", FAMILY, kept=False),

@@ -30,6 +30,7 @@ from vpinn.analysis.marking import concentrated, refined
 from vpinn.analysis.monitor import WATCHED_DEGREE, make_monitor, true_error
 from vpinn.analysis.quantities import field_errors, quantities_of
 from vpinn.analysis.stages import StageEstimators
+from vpinn.analysis.walks import check_walk
 
 __all__ = [
     "UNRESOLVED",
@@ -41,6 +42,7 @@ __all__ = [
     "TrueError",
     "assess",
     "assessed_objective",
+    "check_walk",
     "clashing_values",
     "concentrated",
     "field_errors",

@@ -25,6 +25,7 @@ from vpinn.analysis.quantities import field_errors, quantities_of
 from vpinn.analysis.resonance import close_to_resonance
 from vpinn.analysis.several import another_solution
 from vpinn.analysis.uniqueness import free_functions
+from vpinn.analysis.walks import walk_error
 from vpinn.domain import CellPoints, Domain, carried_points
 from vpinn.errors import VpinnError
 from vpinn.finite_elements import rule_degree
@@ -39,6 +40,8 @@ UNRESOLVED = 0.1
 """Relative error estimate above which a check fails, even if points and tests were enough."""
 EFFECTIVITY = (0.2, 5.0)
 """Smallest and largest ratio of the error estimate to the true error, where that is known, at which the estimate is trusted."""
+CERTAIN, WALKED = 3.0, 10.0
+"""Standard deviations that are taken off an error that walks measure, and factor over the estimate at which a check fails."""
 PENALISED = 1e-3
 """Relative error that the exact solution of the problem file may cause itself, if it solves the equations without the penalty
 terms of the form: an estimate, which is made of the form, does not see that difference."""
@@ -101,6 +104,7 @@ def assess(
             f"error estimate: it is {estimate.absolute / true:.2g} times the error, {estimate.relative:.1e} of the flux; do not "
             "trust it on problems like this, refine the mesh"
         )
+    checks += _longer_than_walks_allow(metrics, estimate)
     if others := _others(first or solution, loss):
         checks.append(f"uniqueness: {others}")
     if not all(np.isfinite(v) for e in metrics["errors"].values() for k, v in e.items() if k != "interval"):
@@ -148,6 +152,8 @@ def _compare(
                 metrics |= {"errors": metrics["fem"]["difference"], "errors_against": "elements"}
         except VpinnError as error:
             checks.append(f"reference.fem: {error}")
+    if problem.settings.reference.walk is not None:
+        metrics["walks"] = walk_error(problem, solution.trial, solution.theta)
     return true
 
 
@@ -193,6 +199,16 @@ def _others(solution: Solution, loss: float | None) -> str:
         return ""
     free = free_functions(solution.problem, solution.trial, solution.theta, loss)
     return str(free) if free is not None else close_to_resonance(solution.problem) or another_solution(solution)
+
+
+def _longer_than_walks_allow(metrics: dict[str, Any], estimate: Estimate | None) -> Iterator[str]:
+    """Yield a line if walks measure an error of the values that is certainly far above the estimate."""
+    if (walks := metrics.get("walks")) is None or estimate is None or not estimate.l2:
+        return
+    least, told = walks["relative"] - CERTAIN * walks["deviation"], max(estimate.l2.values())
+    if least > WALKED * told and least > adequacy.SMALL:
+        seen = walks["relative"]
+        yield f"walks: they measure an error of {seen:.1e}, the estimate is {told:.1e} (relative, L²); trust the walks"
 
 
 def _rounding(true: float, estimate: Estimate) -> bool:

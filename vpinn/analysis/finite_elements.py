@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from vpinn.finite_elements import relative_errors, solve_fem
-from vpinn.problem.schema import FiniteElements
+from vpinn.problem.given_sections import FiniteElements
 from vpinn.solution import Solution
 
 

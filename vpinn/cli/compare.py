@@ -13,7 +13,8 @@ from vpinn.cli.options import Device, File, Quiet, Seed, Set, Threads, Verbose, 
 from vpinn.errors import InputError
 
 EPILOG = (
-    "Examples: `vpinn compare heat.toml` · `vpinn compare heat.toml --vary batch.size=1/4,1/16,1/64 --seeds 5` · "
+    "Examples: `vpinn compare heat.toml` · `vpinn compare heat.toml --against elements` · "
+    "`vpinn compare heat.toml --vary batch.size=1/4,1/16,1/64 --seeds 5` · "
     "`vpinn compare heat.toml --vary solver.method=adam,lbfgs --seconds 60` · "
     '`vpinn compare heat.toml --variant "batch.size=64 batch.sampler=uniform" --variant "batch.size=64 batch.sampler=sobol"`'
 )
@@ -35,6 +36,10 @@ def compare(  # noqa: PLR0913 (one argument per option)
         option(
             "--variant", metavar="'KEY=VALUE KEY=VALUE'", help="Settings of one more variant, with or without --vary. Repeatable."
         ),
+    ] = None,
+    against: Annotated[
+        str | None,
+        option(metavar="METHOD", help="Compare the method of the file with another, such as elements; one seed by default."),
     ] = None,
     seeds: Annotated[int | None, option(min=1, help="Number of runs per variant, each with its own seed; default 3.")] = None,
     seconds: Annotated[
@@ -73,6 +78,8 @@ def compare(  # noqa: PLR0913 (one argument per option)
     problem = read_problem(file, chosen)  # mistakes are reported before torch loads
     refuse_several(problem, "a comparison takes")
     refuse_nodal(problem, "a comparison takes")
+    if against is not None:
+        vary, seeds = [*(vary or []), f"solver.method={problem.settings.solver.method},{against}"], seeds or 1
     from vpinn.comparison import Moment, as_tables, notes
     from vpinn.comparison import compare as run
     from vpinn.interrupt import Interrupt, Stopped

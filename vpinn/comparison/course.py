@@ -258,11 +258,13 @@ def _direct(setup: Setup, seconds: float | None, tell: Tell, before: tuple[float
     """
     rows: list[tuple[float, int, float, float]] = []
     used = time.process_time()
+    known_by = "error" if setup.problem.exact or setup.problem.reference is not None else "estimate"
 
     def report(training: Training) -> None:
-        row = dict(zip(COLUMNS, training.history[-1], strict=True))
-        rows.append((training.seconds, training.step, math.nan, row["error"]))
-        tell(training.seconds, training.step, row["error"])
+        error = training.history[-1][COLUMNS.index(known_by)]
+        if not rows or training.step > rows[-1][1]:  # stages are also told before they begin
+            rows.append((training.seconds, training.step, math.nan, error))
+        tell(training.seconds, training.step, error)
 
     strategy = strategy_of(setup)
     state = strategy.start()
@@ -273,7 +275,7 @@ def _direct(setup: Setup, seconds: float | None, tell: Tell, before: tuple[float
         known = [row for row in rows if row[0] <= seconds]
         return Course.of(known, "time limit", ready, cpu, memory, libraries, math.nan)
     known = [row for row in rows if math.isfinite(row[3])]
-    if not known:  # stages measure no error without an exact solution: assess the final one
+    if not known:  # stages of features measure no error without an exact solution: assess the final one
         solution = finish().assessed()
         errors = {name: dict(found) for name, found in solution.errors.items()}
         known = [(*rows[-1][:3], _largest(errors) if errors else float(solution.error_estimate["relative_energy"]))]

@@ -15,7 +15,7 @@ from torch import Tensor
 from vpinn.dimensions.equations import Array, PointEquations, PointRows
 from vpinn.features.least_squares import solve_columns
 from vpinn.interrupt import apart
-from vpinn.objective.linearisation import Triangle
+from vpinn.objective.triangle import Triangle
 from vpinn.placement import host
 from vpinn.trial import FewCoordinates
 

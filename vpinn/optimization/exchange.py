@@ -34,19 +34,18 @@ def exchanging(closure: Closure, training: Training, plan: Plan, group: Group) -
 
     Args:
         closure: J and ∇J of the step.
-        training: state before the step; its generator draws the key of the messages.
+        training: state before the step, whose number is the key of the messages, so that batches are drawn as without them.
         plan: plan of the run.
         group: the workers.
     """
     compressor = plan.compressor
     if compressor is None or group.size == 1:
         return closure, lambda: None
-    key = int(training.generator.integers(2**63))
     before = _begun(compressor, training, group)
     after: list[Kept] = []
 
     def exchange(part: Tensor) -> Tensor:
-        total, kept = compressor.exchanged(group, part, before, key)
+        total, kept = compressor.exchanged(group, part, before, training.step)
         noise = before["noise"]
         if training.step % LOOK_EVERY == 0:
             (error,) = group.sum(kept["left"])

@@ -1,4 +1,4 @@
-"""Rows of tables about functions of few coordinates: which subsets they have, and what they leave of the residual."""
+"""Rows of tables about many dimensions: subsets of coordinates, what they leave of the residual, and errors by random walks."""
 
 from __future__ import annotations
 
@@ -22,6 +22,14 @@ def subset_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
     left, (low, high) = metrics["residual"], metrics["residual"]["interval"]
     told = f"{left['relative']:.2e} of that of zero, 95 % interval {low:.2e} to {high:.2e}, on {left['points']:,} fresh points"
     return [*rows, ("residual", told)]
+
+
+def walk_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the row about the error that random walks measure; none without walks."""
+    if (walks := metrics.get("walks")) is None:
+        return []
+    told = f"error {walks['relative']:.2e} ± {walks['deviation']:.1e} (relative), at {walks['points']:,} points"
+    return [("random walks", f"{told} by {walks['walks']:,} walks each")]
 
 
 def _counted(one: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ from rich.text import Text
 from vpinn.output.family import family_rows
 from vpinn.output.inferred import inferred_rows
 from vpinn.output.settled import settled_rows
-from vpinn.output.subsets import subset_rows
+from vpinn.output.subsets import subset_rows, walk_rows
 from vpinn.problem import Settings, unused_settings
 from vpinn.solution import Solution
 from vpinn.text import escaped
@@ -80,7 +80,7 @@ def solution_rows(solution: Solution) -> Rows:
         rows.append(("error estimate", _estimate(solution.error_estimate, metrics.get("assessed_cells"))))
     rows += [(f"error of {name}", text) for name, found in metrics.get("fields", {}).items() if (text := _field(found))]
     rows += [("quantities" if k == 0 else "", text) for k, text in enumerate(quantity_texts(metrics))]
-    return [*rows, *_cost(metrics), *(("", text) for text in failed_checks(solution))]
+    return [*rows, *walk_rows(metrics), *_cost(metrics), *(("", text) for text in failed_checks(solution))]
 
 
 def _cost(metrics: Mapping[str, Any]) -> Rows:

@@ -133,6 +133,17 @@ def tensor(*entries: Expr) -> Expr:
     return ufl.as_tensor(list(entries))
 
 
+def identity(size: int) -> Expr:
+    """Return the identity matrix.
+
+    Raises:
+        InputError: it would have no rows, or more than 100.
+    """
+    if not 1 <= size <= 100:
+        raise InputError("an identity matrix has 1 to 100 rows")
+    return ufl.Identity(size)
+
+
 def fold(operation: Callable[[Any, Any], Any], values: Sequence[Any]) -> Any:
     """Combine values pairwise in a balanced tree."""
     while len(values) > 1:

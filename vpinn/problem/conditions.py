@@ -10,11 +10,12 @@ from ufl.classes import Expr
 from vpinn.domain import Domain
 from vpinn.errors import InputError
 from vpinn.problem.checks import check_known
+from vpinn.problem.condition_sections import Boundary, Obstacle, PointSection
 from vpinn.problem.formulation import FORMULATIONS
 from vpinn.problem.parts import Pieces
 from vpinn.problem.problem import Condition
 from vpinn.problem.restraints import Bound
-from vpinn.problem.schema import Boundary, Obstacle, PointSection, Settings
+from vpinn.problem.schema import Settings
 from vpinn.problem.scope import Scope
 from vpinn.problem.source import Source
 from vpinn.problem.unknown import Unknown

@@ -12,9 +12,10 @@ from pathlib import Path
 import ufl
 
 from vpinn.errors import InputError
+from vpinn.problem.given_sections import NumbersFile
 from vpinn.problem.limits import MAX_COMPONENTS
 from vpinn.problem.locations import file_inside
-from vpinn.problem.schema import NumbersFile, Settings
+from vpinn.problem.schema import Settings
 from vpinn.problem.scope import Scope
 from vpinn.problem.source import Source
 from vpinn.problem.wording import printable

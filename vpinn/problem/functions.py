@@ -99,3 +99,16 @@ MEANT = {
     "int": "multiply by dx or ds",
 }
 """Functions that users expect → what to write instead."""
+_CONTINUOUS = (
+    "unknowns are continuous across interfaces by every method; give a contact resistance a thin layer of cells, tagged, with a "
+    "conductivity of its own"
+)
+UNAVAILABLE = {
+    "dS": f"integrals over interfaces inside are not available: {_CONTINUOUS}; ds is the boundary",
+    "dt": "a time derivative needs time = [start, end] in [domain]",
+    "t": "time needs time = [start, end] in [domain]",
+    "h": "the cell diameter h needs a mesh, and this domain has none",
+    "jump": f"jumps are not available: {_CONTINUOUS}",
+    "avg": f"averages over interfaces are not available: {_CONTINUOUS}",
+}
+"""Names that mean something in other problems or in other languages → why they are not available here."""

@@ -15,12 +15,13 @@ from ufl.classes import Expr, Form
 from vpinn.domain import Domain, Mesh, located_points
 from vpinn.errors import InputError
 from vpinn.problem.checks import check_known
+from vpinn.problem.condition_sections import Boundary, Obstacle, PointSection
 from vpinn.problem.conditions import check_tags, fitted, named_unknown, refuse_overlap
 from vpinn.problem.formulation import Formulation
 from vpinn.problem.parts import Pieces
 from vpinn.problem.problem import Condition, Problem
 from vpinn.problem.restraints import Bound, Load, Support
-from vpinn.problem.schema import Boundary, Obstacle, PointSection, Settings
+from vpinn.problem.schema import Settings
 from vpinn.problem.scope import AT, Scope
 from vpinn.problem.section import Value
 from vpinn.problem.source import Source

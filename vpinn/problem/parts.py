@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from vpinn.domain import Domain, FacetPoints, Mesh, Points, bare_points
 from vpinn.errors import InputError
+from vpinn.problem.condition_sections import Boundary
 from vpinn.problem.expression import parse_condition
-from vpinn.problem.schema import Boundary, Settings
+from vpinn.problem.schema import Settings
 from vpinn.problem.scope import Scope
 from vpinn.problem.source import Source
 from vpinn.problem.wording import printable

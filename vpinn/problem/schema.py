@@ -1,7 +1,7 @@
 """The sections of a problem file as validated models; their descriptions are the user's documentation (``vpinn schema``).
 
-This module has the sections that state the problem, and `Settings`, the whole file. The sections that say how it is solved are in
-`vpinn.problem.numerics`.
+This module has the sections that state the problem, and `Settings`, the whole file; conditions are in `condition_sections`. The
+sections that say how the problem is solved are in `vpinn.problem.numerics`.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from vpinn.problem.condition_sections import Boundary, Obstacle, PeriodicSection, PointSection
+from vpinn.problem.given_sections import FiniteElements, NumbersFile, WalkSection
 from vpinn.problem.inverse import DataSection, InferSection
 from vpinn.problem.network import NetworkSection
 from vpinn.problem.numerics import Batch, Quadrature, Solver, TestSpaceSection
 from vpinn.problem.output_section import Output
 from vpinn.problem.parallel import Parallel
 from vpinn.problem.parameters import Ranges
-from vpinn.problem.section import Added, Count, Natural, Positive, Real, Section, Text, Value
+from vpinn.problem.section import Added, Count, Positive, Real, Section, Text, Value
 
 Coordinates = Real | tuple[Real, ...]
 
@@ -70,12 +72,6 @@ class Domain(Section):
         return self
 
 
-class NumbersFile(Section):
-    """A list of numbers from a file."""
-
-    file: Text = Field(description="CSV file of numbers, row by row; a first line that is no number is a header.")
-
-
 class UnknownSection(Section):
     """The value shape of an unknown and the name of its test function."""
 
@@ -119,113 +115,6 @@ class Form(Section):
         return self
 
 
-class Boundary(Section):
-    """A condition on part of the boundary: a value of the unknown, bounds of it, or a residual that must vanish there."""
-
-    on: Text | tuple[Text, ...] = Field(description='Boundary tag, list of tags, "all", or "initial": the start of domain.time.')
-    where: Text | None = Field(None, description="Restricts the condition to a piece of the part, such as x > 0.5 and y < 1.")
-    unknown: Text | None = Field(None, description="Name of the unknown; may be left out if there is only one.")
-    component: Natural | None = Field(None, description="Component of a vector unknown, counted from 0; default all components.")
-    value: Value | None = Field(None, description="Boundary value: a number, an expression, or a list of these for a vector.")
-    at_least: Value | None = Field(None, description="Contact, instead of value: what the unknown is at least there.")
-    at_most: Value | None = Field(None, description="Contact, instead of value: what the unknown is at most there.")
-    rate: Value | None = Field(
-        None, description='On "initial", if the equation has a second time derivative: the first time derivative at the start.'
-    )
-    residual: Text | None = Field(
-        None,
-        description="With a strong form, instead of a value: an expression of the unknowns that must vanish, imposed by penalty.",
-    )
-    impose: Literal["auto", "exact", "penalty", "nitsche"] = Field(
-        "auto", description="exact: built into the trial space; penalty: by weighted squares; nitsche: by Nitsche's terms."
-    )
-    weight: Positive | None = Field(
-        None, description="Weight of a penalty or Nitsche condition (> 0); by default chosen from the form."
-    )
-
-    @property
-    def sides(self) -> tuple[str, ...]:
-        """The tags in ``on`` as a tuple."""
-        return (self.on,) if isinstance(self.on, str) else self.on
-
-    @property
-    def bounded(self) -> bool:
-        """Whether it bounds the unknown instead of giving its value."""
-        return self.at_least is not None or self.at_most is not None
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.on == ():
-            raise ValueError('on needs at least one tag; write "all" for the whole boundary')
-        if (self.value is not None) + (self.residual is not None) + self.bounded != 1:
-            raise ValueError("give exactly one of value and residual, or bounds: at_least, at_most, or both")
-        if self.bounded and (self.impose != "auto" or self.weight is not None or self.on == "initial"):
-            raise ValueError("at_least and at_most hold at the nodes of elements; leave out impose, weight and the start of time")
-        if self.rate is not None and self.on != "initial":
-            raise ValueError('rate is given at the start, on = "initial"; leave it out elsewhere')
-        if self.residual is not None and (self.impose not in ("auto", "penalty") or self.component is not None):
-            raise ValueError("a residual is imposed by penalty and has no component; leave out impose and component")
-        if self.residual is not None and self.unknown is not None:
-            raise ValueError("a residual names its unknowns in the expression; leave out unknown")
-        if self.weight is not None and self.impose == "exact":
-            raise ValueError('an exact condition has no weight; leave out weight, or impose = "penalty"')
-        return self
-
-
-class Obstacle(Section):
-    """Bounds of an unknown in all of the domain."""
-
-    unknown: Text | None = Field(None, description="Which unknown; may be left out when there is one.")
-    component: Natural | None = Field(None, description="One component of a vector unknown, from 0; default all of them.")
-    at_least: Value | None = Field(None, description="Obstacle below: a number, an expression, or a list of these for a vector.")
-    at_most: Value | None = Field(None, description="Obstacle above.")
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.at_least is None and self.at_most is None:
-            raise ValueError("give at_least, at_most, or both")
-        return self
-
-
-class PointSection(Section):
-    """A value held at a point: a support, or a reference pressure."""
-
-    at: tuple[Real, ...] | None = Field(None, description="Coordinates of the point; the nearest vertex of the mesh is held.")
-    on: Text | None = Field(None, description="Tag of vertices of a mesh file, instead of at.")
-    unknown: Text | None = Field(None, description="Which unknown; may be left out when there is one.")
-    component: Natural | None = Field(None, description="One component of a vector unknown, from 0; default all of them.")
-    value: Value = Field(0.0, description="A number, an expression, or a list of these for a vector; default 0.")
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if (self.at is None) == (self.on is None):
-            raise ValueError("give exactly one of at and on")
-        return self
-
-
-class PeriodicSection(Section):
-    """Two sides that are the same place: unknowns take the same values on both."""
-
-    start: Text = Field(alias="from", description="Boundary tag of one side.")
-    to: Text = Field(description="Boundary tag of the other, which is the one moved.")
-    unknown: Text | None = Field(None, description="Which unknown; default all of them.")
-    factor: Literal[1, -1] = Field(1, description="-1 where the values are opposite.")
-
-
-ElementDegree = Annotated[int, Field(strict=True, ge=1, le=10)]
-
-
-class FiniteElements(Section):
-    """The same form solved with continuous Lagrange elements on the mesh."""
-
-    degree: ElementDegree | dict[str, ElementDegree] = Field(
-        2,
-        description="Polynomial degree of the elements, 1 to 10; multipliers such as a pressure get one less. Or a table "
-        "of degrees by unknown: { u = 3, p = 2 }.",
-    )
-    refine: Annotated[int, Field(strict=True, ge=0, le=8)] = Field(
-        0, description="How often the mesh is refined before, each cell into 2^d cells, 0 to 8."
-    )
 
 
 class Eigen(Section):
@@ -251,6 +140,7 @@ class Reference(Section):
     fem: FiniteElements | None = Field(
         None, description="Also solve the form with finite elements, and compare: { degree = 2, refine = 1 }."
     )
+    walk: WalkSection | None = Field(None, description="Also measure the error by random walks: { points = 20 }.")
 
 
 class Settings(Section):

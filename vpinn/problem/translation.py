@@ -15,8 +15,8 @@ from ufl.classes import Condition, Expr, ScalarValue, Zero
 from ufl.measure import Measure
 
 from vpinn.errors import InputError
-from vpinn.problem.arithmetic import Value, add, component, divide, fold, multiply, negate, power, tensor
-from vpinn.problem.functions import MEANT, SIGNS
+from vpinn.problem.arithmetic import Value, add, component, divide, fold, identity, multiply, negate, power, tensor
+from vpinn.problem.functions import MEANT, SIGNS, UNAVAILABLE
 from vpinn.problem.index_sums import index_of, indexed_sum
 from vpinn.problem.limits import check_value
 from vpinn.problem.operators import CONDITIONS, CONNECTIVES, DERIVATIVES, MEASURES, SYNTAX, gradient, make_operators
@@ -26,19 +26,6 @@ from vpinn.problem.wording import closest, printable, shape_in_words
 _MOST_DERIVATIVES = 200
 _BINARY = {ast.Mult: multiply, ast.Div: divide, ast.Pow: power}
 _COMPARISONS = {ast.Lt: ufl.lt, ast.LtE: ufl.le, ast.Gt: ufl.gt, ast.GtE: ufl.ge, ast.Eq: ufl.eq, ast.NotEq: ufl.ne}
-_CONTINUOUS = (
-    "unknowns are continuous across interfaces by every method; give a contact resistance a thin layer of cells, tagged, with a "
-    "conductivity of its own"
-)
-_REFUSED = {
-    "dS": f"integrals over interfaces inside are not available: {_CONTINUOUS}; ds is the boundary",
-    "dt": "a time derivative needs time = [start, end] in [domain]",
-    "t": "time needs time = [start, end] in [domain]",
-    "h": "the cell diameter h needs a mesh, and this domain has none",
-    "jump": f"jumps are not available: {_CONTINUOUS}",
-    "avg": f"averages over interfaces are not available: {_CONTINUOUS}",
-}
-REFUSED = {**MEANT, **_REFUSED}
 _ATTRIBUTE = "attributes are not part of the language; write Dx(u, i) for u.dx(i), transpose(A) for A.T"
 
 
@@ -149,8 +136,8 @@ class Translator:
             return self.scope.names[name]
         if name in MEASURES:
             return self.scope.measure(name)
-        if name in _REFUSED:
-            self.fail(node, _REFUSED[name])
+        if name in UNAVAILABLE:
+            self.fail(node, UNAVAILABLE[name])
         if name in self.operators or name in SYNTAX:
             self.fail(node, f"{name} is a function; write {name}(…)")
         if name in ("x", "y", "z"):
@@ -201,7 +188,7 @@ class Translator:
             case "Dx", [f, *axes] if axes:
                 return self._derivative(node, f, axes)
             case "Identity", [size]:
-                return self._identity(node, self._index(size))
+                return self._apply(node, identity, self._index(size))
             case (("as_vector" | "as_matrix" | "as_tensor"), [ast.List() | ast.Tuple() as entries]):
                 return self._tensor_of(node, name, entries)
             case _ if name in CONDITIONS or name in CONNECTIVES or name == "Not":
@@ -221,11 +208,6 @@ class Translator:
             value = self._apply(node, lambda g, i=i: gradient(g, self.dimension)[..., i], value)
         return value
 
-    def _identity(self, node: ast.Call, size: int) -> Expr:
-        if not 1 <= size <= 100:
-            self.fail(node, "an identity matrix has 1 to 100 rows")
-        return ufl.Identity(size)
-
     def _tensor_of(self, node: ast.Call, name: str, entries: ast.List | ast.Tuple) -> Expr:
         value = self._list(entries)
         rank = {"as_vector": 1, "as_matrix": 2}.get(name, len(value.ufl_shape))
@@ -238,8 +220,8 @@ class Translator:
             self._count_derivatives(node, 1)
             return self._apply(node, self.scope.clock.derivative, self.tensor(node.args[0]))
         if name not in self.operators:
-            if name in REFUSED:
-                self.fail(node, REFUSED[name])
+            if told := {**MEANT, **UNAVAILABLE}.get(name):
+                self.fail(node, told)
             if name in self.scope.names:
                 self.fail(node, f"{name} is a name, not a function: write {name} alone, or {name}*(…) to multiply")
             raise InputError(f"unknown function {printable(name)!r}{closest(name, [*self.operators, *SYNTAX, *MEASURES])}")

@@ -27,6 +27,8 @@ STAGNANT = 0.5
 """Ratio of the error estimate to the best one so far above which a stage counts as no gain."""
 SECONDS = {1: 1e-5, 2: 2e-5, 3: 2.5e-5}
 """Dimension → counted seconds per function of a component, for the solution and its error estimate on one core."""
+HEAVY = 4
+"""Degree above which a function in three dimensions costs more, as the square of the degree: so many functions overlap."""
 MOST = {1: 100_000, 2: 80_000, 3: 40_000}
 """Dimension → largest number of functions of a stage after the first."""
 SMOOTH = 4.0
@@ -205,4 +207,5 @@ def counted(problem: Problem, degree: int) -> float:
     """Return the counted seconds of a stage and its error estimate."""
     d, outputs = problem.domain.dimension, sum(unknown.components for unknown in problem.unknowns)
     tries = TRIES if problem.bounds else 1.0
-    return tries * SECONDS[d] * outputs * sum(expected_functions(problem, p) for p in (degree, degree + ENRICHED[d]))
+    weights = {p: max(1.0, p / HEAVY) ** 2 if d == 3 else 1.0 for p in (degree, degree + ENRICHED[d])}
+    return tries * SECONDS[d] * outputs * sum(weight * expected_functions(problem, p) for p, weight in weights.items())

@@ -45,8 +45,12 @@ TOLD = "functions of few coordinates each, chosen by what the residual on fresh 
 
 
 def in_few_coordinates(problem: Problem, settings: Settings) -> bool:
-    """Return whether a problem is solved by functions of few coordinates, unless its form has no equations at points."""
-    solver, many = settings.solver, problem.domain.mesh is None and problem.domain.dimension > MANY_DIMENSIONS
+    """Return whether a problem is solved by functions of few coordinates, unless its form has no equations at points.
+
+    In all of space it is not: the solutions of an equation that grow without bound are close to polynomials of a small residual.
+    """
+    solver, domain = settings.solver, problem.domain
+    many = domain.kind in ("box", "ball") and domain.dimension > MANY_DIMENSIONS
     asked = solver.method in ("auto", LeastSquares.name) and settings.batch.size == "full" and solver.precision == "float64"
     return many and asked and problem.clock is None and not problem.enrich
 

@@ -12,9 +12,10 @@ from functools import partial
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from vpinn.analysis import independent_points
-from vpinn.domain import LagrangeSpace, touching_parts
+from vpinn.domain import LagrangeSpace, hanging_node, touching_parts
 from vpinn.errors import InputError
 from vpinn.features import PILOT, Elements, LeastSquares, Objectives, objective_for
 from vpinn.finite_elements import check as check_finite_elements
@@ -126,20 +127,32 @@ def prepare(
 
 
 def _check_parts(problem: Problem) -> None:
-    """Refuse a mesh with parts that touch but share no nodes.
+    """Refuse a mesh with parts that touch but share no nodes, or with a node that hangs on the side of a cell.
 
     Raises:
-        InputError: There are such parts; the message says how many, and where they touch.
+        InputError: There are such parts; the message says how many, and where they touch. Or there is such a node.
     """
-    found = None if problem.domain.mesh is None else touching_parts(problem.domain.mesh)
-    if found is not None:
+    mesh = problem.domain.mesh
+    if mesh is None:
+        return
+    if found := touching_parts(mesh):
         count, place = found
-        where = ", ".join(f"{axis} = {value:.4g}" for axis, value in zip("xyz", place, strict=False))
         raise InputError(
-            f"the mesh has {count} separate parts that touch near {where} without common nodes, so that a boundary runs between "
-            "them; fuse them before meshing (in Gmsh: Coherence or BooleanFragments), or merge duplicate nodes",
+            f"the mesh has {count} separate parts that touch near {_told(place)} without common nodes, so that a boundary runs "
+            "between them; fuse them before meshing (in Gmsh: Coherence or BooleanFragments), or merge duplicate nodes",
             problem.where("domain", "mesh"),
         )
+    if (hanging := hanging_node(mesh)) is not None:
+        raise InputError(
+            f"the node at {_told(hanging)} hangs on the side of a larger cell that has no node there, so that a gap runs between "
+            "them; cut the larger cell, too, or mesh without hanging nodes",
+            problem.where("domain", "mesh"),
+        )
+
+
+def _told(place: NDArray[np.float64]) -> str:
+    """Return a place [d] as text."""
+    return ", ".join(f"{axis} = {value:.4g}" for axis, value in zip("xyz", place, strict=False))
 
 
 def _check_exact(problem: Problem) -> None:

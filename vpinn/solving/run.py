@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from vpinn import run_files, run_folder
+from vpinn.analysis import check_walk
 from vpinn.eigen import mode_problem
 from vpinn.families import Family
 from vpinn.features import Elements, LeastSquares
@@ -88,32 +89,27 @@ def solve(  # noqa: PLR0913 (keywords of the public interface)
     folder = None if directory is None else Path(directory)
     settings = problem.settings if method is None else asking(problem, method)
     placement = _placed(problem, settings, device, threads)
-    group = placement.group
     signals = interrupt or Interrupt()
-    with group.held_by_first(claimed(folder)), contextlib.nullcontext() if interrupt is not None else signals:
-        group.by_first(lambda: _check_vacant(folder, resume, overwrite))
-        teller = Teller(callbacks if group.first else (), signals)
+    with placement.group.held_by_first(claimed(folder)), contextlib.nullcontext() if interrupt is not None else signals:
+        placement.group.by_first(lambda: _check_vacant(folder, resume, overwrite))
+        teller = Teller(callbacks if placement.group.first else (), signals)
         teller.phase("set-up")
         with signals.abandons():
             strategy = make_strategy(problem, settings, placement)
             state = strategy.start()
         if folder is not None:
-            state = _begin(strategy, state, folder, resume, group)
+            state = _begin(strategy, state, folder, resume, placement.group)
         ready = time.perf_counter() - began
 
         def save(reached: State, space: Space, solution: Solution | None = None) -> None:
-            if folder is not None and group.first:
+            if folder is not None and placement.group.first:
                 run_folder.save(folder, reached.training, [({}, dict(reached.record)), *_kept(reached, space)], solution)
 
         if not state.begun:
             save(state, strategy.space)
 
-        def tell(training: Training) -> None:
-            if report is not None and group.first:
-                report(training, strategy.plan)
-            teller.progress(training, strategy.plan)
-
         teller.phase("solving")
+        tell = _telling(report if placement.group.first else None, teller, strategy.plan)
         finish = strategy.solve(state, Hooks(tell, save, signals, folder))
         if teller.ended and state.training.stopped == "time limit":
             state.training.stopped = "callback"
@@ -125,11 +121,22 @@ def solve(  # noqa: PLR0913 (keywords of the public interface)
         with signals.abandons("stopped by a signal in the assessment; the state is saved, go on with --resume"):
             teller.phase("assessment")
             outcome = finish()
-            solution = _closed(problem, outcome, state.training, _with(strategy.placement, group), began, ready)
+            solution = _closed(problem, outcome, state.training, _with(strategy.placement, placement.group), began, ready)
         save(state, outcome.space, solution)
         solution = in_time(problem, dataclasses.replace(solution, outlet=OUTLET))
         teller.end(state.training, solution)
         return solution
+
+
+def _telling(report: Report | None, teller: Teller, plan: Plan) -> Callable[[Training], None]:
+    """Return the function that a strategy calls after every step or stage."""
+
+    def tell(training: Training) -> None:
+        if report is not None:
+            report(training, plan)
+        teller.progress(training, plan)
+
+    return tell
 
 
 def load(directory: str | os.PathLike[str], problem: Problem | None = None) -> Solution:
@@ -223,6 +230,7 @@ def make_strategy(problem: Problem, settings: Settings, placement: Placement) ->
     Raises:
         InputError: The problem cannot be solved as stated, or the device does not support the precision.
     """
+    check_walk(problem)
     if problem.eigen is not None:
         return EigenStrategy(problem, settings, placement.alone)
     if problem.parameters is not None:

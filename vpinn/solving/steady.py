@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from vpinn.analysis import Estimator, assess, assessed_objective
 from vpinn.finite_elements import Level
 from vpinn.metrics import Account, Imposition, Metrics
 from vpinn.objective import Objective, summable
 from vpinn.optimization import (
+    COLUMNS,
     Rules,
     Training,
     compression_found,
