@@ -270,7 +270,7 @@ def test_a_wrong_reference_is_told_before_training_and_mending_it_is_no_other_ru
     assert main(["solve", str(with_reference), *QUIET]) == 0
     before = Path("results/heat/checkpoint.npz").read_bytes()
     Path("data/truth.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
-    monkeypatch.setattr("vpinn.solving.run.prepare", lambda *_: pytest.fail("the work has begun"))
+    monkeypatch.setattr("vpinn.solving.strategies.prepare", lambda *_: pytest.fail("the work has begun"))
     for words in (("solve", "--overwrite"), ("solve", "--resume"), ("check",)):
         said = refused(capsys, words[0], str(with_reference), *words[1:])
         assert message in said

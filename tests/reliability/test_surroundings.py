@@ -52,7 +52,7 @@ def test_without_a_home_and_with_a_pipe_for_matplotlib(file: str) -> None:
 def test_a_folder_that_cannot_be_made_is_told_before_the_work(
     command: str, file: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for work in ("vpinn.solving.run.prepare", "vpinn.comparison.run_all", "vpinn.noise.measure_noise"):
+    for work in ("vpinn.solving.strategies.prepare", "vpinn.comparison.run_all", "vpinn.noise.measure_noise"):
         monkeypatch.setattr(work, lambda *_, **__: pytest.fail("the work has begun"))
     Path(file).write_text(TEXT + "[reference]\nexact = { u = '0' }\n")
     assert main([command, file, "-o", f"{NOWHERE}/run"]) == 4

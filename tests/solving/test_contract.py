@@ -29,7 +29,7 @@ from vpinn.output import TrainingProgress
 from vpinn.placement import HERE
 from vpinn.problem.numerics import Solver
 from vpinn.solving import Hooks, Strategy, solve
-from vpinn.solving.run import make_strategy
+from vpinn.solving.strategies import make_strategy
 
 STEADY = {
     "domain": {"shape": "interval", "cells": 3},

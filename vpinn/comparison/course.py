@@ -31,7 +31,7 @@ from vpinn.process import peak_memory_mb
 from vpinn.sampling import Adaptive
 from vpinn.solution import Solution
 from vpinn.solving import Hooks, Setup, prepare
-from vpinn.solving.run import strategy_of
+from vpinn.solving.strategies import strategy_of
 
 SPACING = 0.06
 """Training time between two measurements of the error, as a share of the training time so far."""

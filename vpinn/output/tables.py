@@ -31,8 +31,10 @@ STRAIGHT = 1e-9
 """Angle in radians between sides up to which they are told to be straight."""
 FAILED = "CHECK FAILED: "
 """Beginning of the text about a failed check."""
-WHOLE = ("elements", "march")
+WHOLE = ("elements", "march", "reduced")
 """Methods whose work is not divided among workers."""
+UNDIVIDED = {"eigenvalues", "inferred", "subsets"}
+"""Metrics of strategies whose work is not divided either."""
 _STOPPED = {
     "grown": "more trial functions would gain too little, or be too many",
     "steps": "all steps taken",
@@ -99,7 +101,7 @@ def _cost(metrics: Mapping[str, Any]) -> Rows:
 
 def _shared(metrics: Mapping[str, Any]) -> str:
     """Return what several workers share."""
-    if metrics.get("method") in WHOLE or "eigenvalues" in metrics:
+    if metrics.get("method") in WHOLE or UNDIVIDED & metrics.keys():
         return "each of which solves the whole problem, since this method does not divide its work"
     return "which share the candidates" if metrics.get("method") == "evolution" else "which share the points of every sum"
 

@@ -17,7 +17,8 @@ resume and `load` can read.
 | `families` | families of problems with parameters |
 | `staged` | how strategies that work in stages end: by themselves, by a signal, or by the time limit |
 | `events`, `logs` | what a run tells callbacks while it works; JSON lines and TensorBoard |
-| `run` | chooses the strategy, assesses the solution and keeps the run folder; start reading here |
+| `strategies` | chooses the strategy of a problem |
+| `run` | runs it, assesses the solution and keeps the run folder; start reading here |
 | `published` | `vpinn.solve`: a run with progress, whose folder also gets fields, figures and report |
 | `sweep` | one run per value of a setting |
 | `expectation` | how long a run may take, for ``vpinn check`` |

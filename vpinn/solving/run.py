@@ -13,10 +13,8 @@ from typing import Any
 import torch
 
 from vpinn import run_files, run_folder
-from vpinn.analysis import check_walk
 from vpinn.eigen import mode_problem
 from vpinn.families import Family
-from vpinn.features import Elements, LeastSquares
 from vpinn.inference import found_problem
 from vpinn.interrupt import Interrupt
 from vpinn.metrics import Cost, Metrics, Seconds
@@ -28,18 +26,11 @@ from vpinn.problem.validation import validate
 from vpinn.process import available_cores, peak_memory_mb, usual_threads
 from vpinn.solution import Solution
 from vpinn.solving.divided import check_workers
-from vpinn.solving.eigen import EigenStrategy
-from vpinn.solving.elements import ElementsStrategy
 from vpinn.solving.events import Callback, Teller
-from vpinn.solving.families import FamilyStrategy, answered
-from vpinn.solving.few_coordinates import fits_few_coordinates
-from vpinn.solving.inverse import InverseStrategy
-from vpinn.solving.inverse_in_time import InverseMarchStrategy
-from vpinn.solving.least_squares import LeastSquaresStrategy
-from vpinn.solving.marching import MarchStrategy, arrays_of_stage, load_in_time
+from vpinn.solving.families import answered
+from vpinn.solving.marching import arrays_of_stage, load_in_time
 from vpinn.solving.over_time import in_time, with_final_errors
-from vpinn.solving.preparation import Setup, prepare
-from vpinn.solving.steps import Steps
+from vpinn.solving.strategies import make_strategy
 from vpinn.solving.strategy import Hooks, Outcome, Space, State, Strategy
 from vpinn.storage import claimed
 from vpinn.trial import ACTIVATIONS, Trial
@@ -222,37 +213,6 @@ def _placed(problem: Problem, settings: Settings, device: str | None, threads: i
 def _with(placement: Placement, group: Group) -> Placement:
     """Return a placement with the workers of a run; strategies that do not divide their work have one without."""
     return dataclasses.replace(placement, group=group)
-
-
-def make_strategy(problem: Problem, settings: Settings, placement: Placement) -> Strategy:
-    """Return the strategy for a problem, ready to start.
-
-    Raises:
-        InputError: The problem cannot be solved as stated, or the device does not support the precision.
-    """
-    check_walk(problem)
-    if problem.eigen is not None:
-        return EigenStrategy(problem, settings, placement.alone)
-    if problem.parameters is not None:
-        return FamilyStrategy(problem, settings, placement.alone)
-    if problem.inverse is not None:
-        kind = InverseStrategy if problem.clock is None else InverseMarchStrategy
-        return kind(problem, settings, placement.alone)
-    if problem.clock is not None and is_marched(settings, problem.domain):
-        return MarchStrategy(problem, settings, placement.alone)
-    if (few := fits_few_coordinates(problem, settings, placement.alone)) is not None:
-        return few
-    return strategy_of(prepare(problem, placement, settings=settings))
-
-
-def strategy_of(setup: Setup) -> Strategy:
-    """Return the strategy for a steady problem that was prepared."""
-    match setup.plan.method:
-        case LeastSquares():
-            return LeastSquaresStrategy(setup)
-        case Elements():
-            return ElementsStrategy(setup)
-    return Steps(setup)
 
 
 def _begin(strategy: Strategy, state: State, folder: Path, resume: bool, group: Group) -> State:
