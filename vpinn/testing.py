@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from vpinn.domain import CellPoints, PointSet, rectangle
+from vpinn.placement import HOST
 from vpinn.sampling import Adaptive, Sampler
 from vpinn.sampling.sampler import NOTHING
 from vpinn.trial import Activation
@@ -62,7 +63,7 @@ def check_activation(activation: Activation) -> None:
     Raises:
         AssertionError: one of them is not.
     """
-    a = torch.linspace(-2.0, 2.0, 41, dtype=torch.float64, requires_grad=True)
+    a = torch.linspace(-2.0, 2.0, 41, dtype=torch.float64, device=HOST, requires_grad=True)
     expected = activation.value(a)
     z = expected.detach()
     t = activation.slope(a.detach(), z)
@@ -73,7 +74,7 @@ def check_activation(activation: Activation) -> None:
         assert gap < 1e-9, f"derivative {order} is off by {gap:.3g}"
     overwritten = activation.overwrite(a.detach().clone())
     assert torch.allclose(overwritten, z, rtol=0.0, atol=1e-14), "overwrite gives other values than value"
-    one = float(activation.value(torch.tensor(activation.one, dtype=torch.float64)))
+    one = float(activation.value(torch.tensor(activation.one, dtype=torch.float64, device=HOST)))
     assert abs(one - 1.0) < 1e-9, f"σ({activation.one:g}) is {one:g}, not 1"
 
 

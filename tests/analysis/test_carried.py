@@ -86,6 +86,7 @@ def test_values_too_many_that_agree_are_not_accused() -> None:
     assert BACK in told(SQUARE, 1e-8, **backwards)
 
 
+@pytest.mark.slow
 def test_a_run_says_so() -> None:
     """−∂²u/∂x² = 1 with zero all around a square: it ended at 2 % without a word."""
     problem = make_problem(

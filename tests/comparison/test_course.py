@@ -15,7 +15,7 @@ from vpinn.optimization import COLUMNS, Langevin, Method
 from vpinn.optimization.plan import METHODS
 from vpinn.placement import HERE, Placement
 from vpinn.problem import Problem
-from vpinn.solving import Setup, prepare, run
+from vpinn.solving import Setup, prepare, strategies
 
 ERROR, STEP = COLUMNS.index("error"), COLUMNS.index("step")
 
@@ -125,7 +125,7 @@ def test_least_squares_is_prepared_once(monkeypatch: pytest.MonkeyPatch) -> None
         return prepare(problem, placement)
 
     monkeypatch.setattr(course, "prepare", noted)
-    monkeypatch.setattr(run, "prepare", noted)
+    monkeypatch.setattr(strategies, "prepare", noted)
     measured_course(sine(solver={"method": "least-squares"}), HERE, None)
     assert len(prepared) == 1
 

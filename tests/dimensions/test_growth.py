@@ -104,6 +104,7 @@ def test_a_nonlinear_equation_takes_newton_steps() -> None:
     assert solution.errors["u"]["relative_l2"] < 1e-5
 
 
+@pytest.mark.slow
 def test_a_solution_that_no_subset_catches_fails_a_check() -> None:
     u = "sin(6*x[0]*x[1]*x[2]*x[3] + 8*(x[0]*x[5] + x[1]*x[4] + x[2]*x[3]))"
     solution = vpinn.solve(make_problem(**poisson(u, solver={"features": 80})), threads=1)

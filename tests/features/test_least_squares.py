@@ -330,6 +330,7 @@ def test_a_function_with_a_pole_behind_the_boundary_is_found() -> None:
 
 
 @pytest.mark.parametrize("form", ["weak", pytest.param("strong", marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_coefficients_that_oscillate_inside_cells_are_integrated_on_their_parts(form: str) -> None:
     """Eight periods of a in 2 × 2 cells, halved three times: without, errors are above 1e-2. The estimate sees the parts, too."""
     forms = {"weak": "a*inner(grad(u), grad(v))*dx - f*v*dx", "strong": "-div(a*grad(u)) - f"}
@@ -351,6 +352,7 @@ def test_coefficients_that_oscillate_inside_cells_are_integrated_on_their_parts(
     assert not solution.metrics["checks"]
 
 
+@pytest.mark.slow
 def test_a_clamped_plate_is_one_equation_of_fourth_order() -> None:
     """Δ²u = f with u = ∂u/∂n = 0, whose equation takes features of the box alone."""
     problem = make_problem(

@@ -95,6 +95,7 @@ def test_an_error_is_that_up_to_an_open_constant() -> None:
     assert first["relative_l2"] > 0.1
 
 
+@pytest.mark.slow
 def test_flow_in_a_box_has_a_pressure_of_mean_zero() -> None:
     problem = vpinn.make_problem(
         SQUARE,

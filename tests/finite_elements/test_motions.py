@@ -90,6 +90,7 @@ def test_pins_fix_all_motions() -> None:
     assert np.linalg.cond(kernel.functions[:, kernel.pins]) < 20.0
 
 
+@pytest.mark.slow
 def test_a_body_under_tractions_by_default() -> None:
     """Elements solve it, without a failing check; displacement and estimate are right up to rigid motions."""
     truth = ["sin(2*x)*y", "cos(x)*exp(y/2)"]

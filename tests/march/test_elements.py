@@ -105,6 +105,7 @@ def vortices(cells: int) -> Problem:
     )
 
 
+@pytest.mark.slow
 def test_the_pressure_of_a_flow_has_the_order_of_its_elements() -> None:
     """Also at the start, where nothing states it; its level is open, and its mean zero."""
     found, at_start = [], []

@@ -89,6 +89,7 @@ def sums(report: NoiseReport, request: pytest.FixtureRequest) -> NoiseReport:
     return report
 
 
+@pytest.mark.slow
 def test_the_clock_changes_nothing_but_what_is_said_of_seconds(
     sums: NoiseReport, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -50,6 +50,7 @@ def test_nitsches_and_residuals_weights_have_them_too() -> None:
         assert found == pytest.approx(100 * size / LENGTH, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_steel_in_millimetres_is_held_where_it_is_clamped() -> None:
     """A disk held on its rim by weighted rows: those of a weight without units leave it free to turn, by half a per cent here."""
     problem = vpinn.make_problem(

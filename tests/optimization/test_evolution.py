@@ -190,6 +190,7 @@ def test_batches_that_follow_the_noise_of_gradients_are_refused() -> None:
         prepare(poisson("strong", batch={"size": "auto"}))
 
 
+@pytest.mark.slow
 def test_a_gradient_is_worth_more_than_its_price() -> None:
     """97 weights, 3,600 evaluations of J, a gradient counted as three: Adam ends ten times nearer to the least energy, −π²/4."""
     problem = poisson(network={"layers": [8, 8]})

@@ -279,6 +279,7 @@ def test_a_run_on_drawn_points_goes_on_to_the_last_bit() -> None:
     assert torch.equal(whole.theta, resumed.theta)
 
 
+@pytest.mark.slow
 def test_batches_that_grow_end_on_all_points() -> None:
     """40 steps from 320 points to 1,024, the last two on all 1,600: the error ends below that of 320 points throughout."""
     _, fixed, error = trained("strong", 40, cells=5)

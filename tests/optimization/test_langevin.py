@@ -261,6 +261,7 @@ def small(**solver: Any) -> Any:
     )
 
 
+@pytest.mark.slow
 def test_fields_have_a_spread(tmp_path: Any) -> None:
     solution = solve(small(steps=1500, learning_rate=1e-2), tmp_path / "run")
     values = fields_at(solution, [[0.25], [0.5]]).values
@@ -274,6 +275,7 @@ def test_fields_have_a_spread(tmp_path: Any) -> None:
         assert torch.equal(getattr(kept, name), getattr(solution.samples, name))
 
 
+@pytest.mark.slow
 def test_no_deviation_where_a_check_fails(tmp_path: Any) -> None:
     """Forty steps forget nothing: the check fails, and the samples that there are are told neither now nor when loaded."""
     solution = solve(small(steps=40, learning_rate=1e-2), tmp_path / "run")

@@ -161,6 +161,7 @@ def test_the_quadratic_rule_is_the_best_on_a_quadratic(ratio: float) -> None:
     assert rate * SCALINGS["quadratic"](1e12, rate * curvature / 2.0) == pytest.approx(2.0 / curvature, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_annealing_cools_like_one_over_the_logarithm() -> None:
     """Its step size stays, whatever the method; with a barrier c the temperature is c/ln(k + e) once that is below the first."""
     for method in ("adam", "sgd"):

@@ -124,6 +124,7 @@ def poisson(form: str = "strong", method: str = "spring", **more: Any) -> vpinn.
     )
 
 
+@pytest.mark.slow
 def test_a_small_problem_in_batches_of_sixteen() -> None:
     """Relative L² error after 120 steps on 16 of 576 points."""
     solution = vpinn.solve(poisson(batch={"size": 16}), threads=1)

@@ -52,6 +52,7 @@ def error(setup: Setup, training: Training) -> float:
 
 
 @pytest.mark.parametrize("form", ["energy", pytest.param("strong", marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_a_run_ends_by_itself_and_more_steps_would_gain_little(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     setup, ended, stored = ended_by_itself(form)
     assert ended.stopped == "converged"

@@ -52,6 +52,7 @@ def test_a_load_in_python_is_that_of_the_text() -> None:
     assert vpinn.solve_fem(problem, 2).evaluate([[0.3]])["u"][0] == pytest.approx(0.42, rel=1e-12)
 
 
+@pytest.mark.slow
 def test_the_error_near_a_load_at_a_point_is_estimated_by_its_weighted_flux() -> None:
     """Whose energy is infinite in the plane."""
     problem = make_problem(

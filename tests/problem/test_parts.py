@@ -55,7 +55,7 @@ def test_a_condition_holds_on_its_piece_alone() -> None:
     assert mesh.nodes[mesh.facet_vertices(right)][..., 1].min() == 1.0
 
 
-@pytest.mark.parametrize("method", ["least-squares", "elements", "adam"])
+@pytest.mark.parametrize("method", ["least-squares", "elements", pytest.param("adam", marks=pytest.mark.slow)])
 def test_every_method_meets_it(method: str) -> None:
     piece = {"on": "all", "where": "n[1] > 0.5 or n[1] < -0.5", "value": "2*y"}
     problem = stated([piece, {"on": ["left", "right"], "where": "y > middle", "value": "2*y"}])

@@ -156,7 +156,7 @@ def test_forms_in_python() -> None:
         ({}, "exactly one"),
         ({"energy": "u*dx", "solvr": {}}, "did you mean solver"),
         ({"energy": "u*dx", "solver": {"steps": 0}}, "≥ 1"),
-        ({"energy": "u*dx", "parameters": {"mu": [0, 1]}}, "not available"),
+        ({"energy": "u*dx", "parameters": {"mu": [1, 0]}}, "ends above its start"),
     ],
 )
 def test_mistakes_in_python(form: dict[str, object], part: str) -> None:

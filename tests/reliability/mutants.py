@@ -1,4 +1,4 @@
-"""Feed vpinn with inputs that differ from valid ones by a few edits: each must lead to a result or to an error of one line.
+"""Feed vpinn with inputs that differ from valid ones by a few edits: each must lead to a result or to errors of one line each.
 
 Time and memory are bounded, too.
 ``python tests/reliability/mutants.py problems --count 2000 [--seed 1] [--only l_shape]`` checks mutants of the problem files,
@@ -47,6 +47,8 @@ EXPRESSIONS = (
 )  # fmt: skip
 NUMBERS = (b"0", b"-1", b"1", b"7", b"999999999", b"1e308", b"nan", b"-0", b"18446744073709551615")
 NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?:e[-+]?\d+)?(?![\w.])")
+PLACED = re.compile(r".+:\d+: .")
+"""How each line begins where a problem file has several mistakes: with the place of one."""
 NAME = re.compile(r"(?<![\w.])(?:x|y|z|u|v|n|h|r)(?![\w.])")
 
 
@@ -77,7 +79,9 @@ class Outcome:
             return "bug"
         if self.code not in (0, 2):
             return f"code {self.code}"
-        return "" if self.code == 0 or self.said.count("\n") == 1 else "not one line"
+        lines = self.said.splitlines()
+        each = self.said.endswith("\n") and (len(lines) == 1 or all(PLACED.match(line) for line in lines))
+        return "" if self.code == 0 or (lines and each) else "not one line"
 
 
 def tried(works: Sequence[Callable[[], int]], cap: float = 4 * SECONDS) -> Iterator[Outcome]:

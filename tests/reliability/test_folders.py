@@ -136,7 +136,7 @@ def test_a_name_that_a_copy_cannot_have_is_refused(name: str, with_reference: Pa
 def test_a_file_with_the_name_of_a_run_s_is_refused(
     name: str, file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("vpinn.run_folder._files", lambda problem: [(name, file)])
+    monkeypatch.setattr("vpinn.run_folder.named_files", lambda problem: [(name, file)])
     assert "would clash with a file that the run writes" in refused(capsys, "solve", str(file), *QUIET)
 
 

@@ -25,7 +25,7 @@ def run(script: str, *words: str) -> tuple[int, str]:
     ("kind", "count", "only"),
     [
         ("problems", 12, "interval"),
-        ("meshes", 25, ""),
+        pytest.param("meshes", 25, "", marks=pytest.mark.slow),
         pytest.param("problems", 2000, "", marks=pytest.mark.slow),
         pytest.param("meshes", 2000, "", marks=pytest.mark.slow),
     ],
@@ -42,7 +42,7 @@ def test_mutants(kind: str, count: int, only: str) -> None:
 
 @pytest.mark.parametrize(
     ("method", "kills"),
-    [("gauss-newton", 1), *(pytest.param(*case, marks=pytest.mark.slow) for case in (("compare", 1), ("noise", 4), ("", 60)))],
+    [pytest.param(*case, marks=pytest.mark.slow) for case in (("gauss-newton", 1), ("compare", 1), ("noise", 4), ("", 60))],
 )
 def test_kills(method: str, kills: int) -> None:
     code, said = run("kills.py", "--kills", str(kills), "--only", method, *(["--no-figures"] if kills == 1 else []))

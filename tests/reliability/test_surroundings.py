@@ -69,6 +69,7 @@ def test_a_full_disk_behind_stdout(file: str) -> None:
     assert done.stderr == "file system: No space left on device\n"
 
 
+@pytest.mark.slow
 def test_closed_streams(file: str) -> None:
     for closed in (">&-", "2>&-", "<&- >&- 2>&-"):
         words = ["sh", "-c", f'exec "$@" {closed}', "sh", *command("schema")]

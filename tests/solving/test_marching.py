@@ -202,6 +202,7 @@ def test_elements_say_so(file: Path) -> None:
         vpinn.solve_fem(vpinn.read_problem(file))
 
 
+@pytest.mark.slow
 def test_what_was_computed_before_a_collapse_is_saved(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "blow_up.toml"
     file.write_text(

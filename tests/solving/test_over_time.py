@@ -97,6 +97,7 @@ def test_batches_of_points_of_space_and_time(file: Path, sampler: str) -> None:
     assert 0.5 <= solution.error_estimate["effectivity"] <= 2.0
 
 
+@pytest.mark.slow
 def test_a_run_is_read_again_and_written_by_instants(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = tmp_path / "run"
     options = ["-q", "--threads", "1", "--set", "solver.method=gauss-newton", "--set", "solver.steps=8"]

@@ -82,6 +82,7 @@ def part(source: str, cells: int = 8, **changed: Any) -> vpinn.Problem:
     )
 
 
+@pytest.mark.slow
 def test_they_stand_beside_a_network_where_random_features_leave_much() -> None:
     """Two narrow heaps on a part; a smooth field on few cells needs none. A quarter of the steps is left to do."""
     heaps = "exp(-400*((x - 0.3)**2 + (y - 0.7)**2)) - exp(-400*((x - 0.8)**2 + (y - 0.3)**2))"

@@ -77,6 +77,7 @@ def parameters(folder: Path) -> np.ndarray:
         return held["theta"]
 
 
+@pytest.mark.slow
 def test_more_workers_than_cores_are_refused(problem: Path) -> None:
     code, out, told = ended(started("solve", problem, "--workers", 10_000))
     assert (code, out) == (2, "")

@@ -21,6 +21,7 @@ from scipy.special import gammaincc
 
 from vpinn.dimensions.equations import Array, PointRows
 from vpinn.dimensions.subsets import ALL, LEAST_DISTANCE, Levels, Subset, beyond_pairs, of_degree
+from vpinn.placement import host
 from vpinn.trial import FewCoordinates
 from vpinn.trial.few_coordinates import RADIAL
 
@@ -181,14 +182,14 @@ def product_scores(found: Sequence[PointRows], network: FewCoordinates, low: int
         step = max(64, int(BYTES / (8 * 4 * d * (low + 1))))
         for start in range(0, len(one.points), step):
             part = slice(start, start + step)
-            table = singles.table(one.x[part], 2).numpy().reshape(3, -1, len(one.points.w[part]))[:, places]
+            table = host(singles.table(one.x[part], 2)).reshape(3, -1, len(one.points.w[part]))[:, places]
             for which, residual in enumerate(one.values[:, part]):
                 for component, operator in one.operator(which).items():
-                    image = 0.5 * operator[()][part].numpy() * table[0] if () in operator else np.zeros_like(table[0])
+                    image = 0.5 * host(operator[()][part]) * table[0] if () in operator else np.zeros_like(table[0])
                     for k, (i, _) in enumerate(rows):
                         for order in (1, 2):
                             if (i,) * order in operator:
-                                image[k] += operator[(i,) * order][part].numpy() * table[order, k]
+                                image[k] += host(operator[(i,) * order][part]) * table[order, k]
                     image *= residual * (one.weight / len(one.points))
                     half, square = image @ table[0].T, image**2 @ (table[0] ** 2).T
                     cross = image * table[0]

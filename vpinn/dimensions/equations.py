@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vpinn.domain import BoundaryPart, Points, PointSet, scattered
 from vpinn.forms import Graph, Jet, build, compile_tape, components, derivatives
-from vpinn.placement import HOST
+from vpinn.placement import HOST, host
 from vpinn.problem import Problem
 from vpinn.trial import Derivative, Evaluator, FewCoordinates, Trial
 
@@ -113,7 +113,7 @@ class PointRows:
             for start in range(0, n, step):
                 part = slice(start, start + step)
                 some = {c: {key: a[part] for key, a in one.items()} for c, one in operator.items()}
-                matrix[part, which] = network.images(x[part], some).T.numpy()
+                matrix[part, which] = host(network.images(x[part], some).T)
         return root * self.values.T.ravel(), root * matrix.reshape(n * len(self.values), -1)
 
 

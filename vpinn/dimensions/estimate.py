@@ -12,6 +12,7 @@ import ufl
 from vpinn.dimensions.growth import SumStage
 from vpinn.dimensions.subsets import Subset, count_of_terms, subset_of
 from vpinn.domain import Inside
+from vpinn.placement import host
 from vpinn.problem import Problem
 from vpinn.trial import Evaluator, Trial
 
@@ -96,7 +97,7 @@ class Share:
 def shares(stage: SumStage) -> list[Share]:
     """Return all subsets of a stage, those of the largest share first."""
     network, squares = stage.fit.network, dict.fromkeys(stage.levels, 0.0)
-    coefficients = stage.fit.theta[: network.weights].view(network.outputs, -1).numpy()
+    coefficients = host(stage.fit.theta[: network.weights].view(network.outputs, -1))
     for term, column in zip(network.terms, (coefficients**2).sum(axis=0), strict=True):
         if term:
             squares[subset_of(term)] += float(column)

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator, eigsh
-from scipy.stats import qmc
 
 from vpinn.families.elements import Assembled
 from vpinn.families.factors import FormFactors
@@ -32,6 +31,8 @@ def sample(parameters: Parameters, count: int, generator: np.random.Generator) -
     """Return values that fill the box evenly [≥ count, P]: a scrambled Sobol sequence."""
     axes = len(parameters.names)
     powers = int(np.ceil(np.log2(max(count, 2))))
+    from scipy.stats import qmc  # slow to import
+
     return parameters.at(qmc.Sobol(axes, seed=generator).random_base2(powers))
 
 

@@ -23,6 +23,7 @@ from vpinn.domain import Mesh, Points
 from vpinn.families.terms import Rest
 from vpinn.finite_elements import Assembler, MixedSpace, Rule, rule_degree
 from vpinn.forms import Background, Parameter, Value
+from vpinn.placement import host
 
 Array = NDArray[np.float64]
 SMALL = 1e-11
@@ -55,7 +56,7 @@ def tabulated(rest: Rest, values: Array, fixed: Sequence[Value], n: int) -> Arra
     outputs = tape.moving([*fixed, *inputs])
     found = np.empty((len(values), len(outputs), n))
     for k, output in enumerate(outputs):
-        found[:, k] = output.numpy() if isinstance(output, Tensor) else output
+        found[:, k] = host(output) if isinstance(output, Tensor) else output
     return found
 
 

@@ -20,6 +20,7 @@ from vpinn.finite_elements import coefficients, linearised, terms_at
 from vpinn.finite_elements.form import Integrand, Key, compiled, key_of, offsets
 from vpinn.forms import Graph, Jet, Node, Parameter, Slot, Tape, build, compile_tape, components, separate
 from vpinn.objective.statement import Integrands
+from vpinn.placement import host
 from vpinn.problem import Load, Parameters, Problem
 
 Array = NDArray[np.float64]
@@ -47,7 +48,7 @@ class Factors:
         outputs = self.tape.moving([*self.tape.fixed([]), *inputs])
         found = np.empty((len(values), len(outputs)))
         for k, output in enumerate(outputs):
-            found[:, k] = output.numpy() if isinstance(output, Tensor) else output
+            found[:, k] = host(output) if isinstance(output, Tensor) else output
         return found
 
 

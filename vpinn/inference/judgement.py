@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2, t
+from scipy.special import chdtrc, stdtr
 
 from vpinn.inference.posterior import Posterior
 from vpinn.problem.inverse import Observation
@@ -34,7 +34,7 @@ def judged(posterior: Posterior) -> tuple[dict[str, Any], list[str]]:
         "effective_parameters": posterior.effective,
         "chi2": float(residuals @ residuals),
         "degrees_of_freedom": dof,
-        "p_value": float(chi2.sf(residuals @ residuals, dof)) if known.all() and dof > 0.5 else None,
+        "p_value": float(chdtrc(dof, residuals @ residuals)) if known.all() and dof > 0.5 else None,
         "sections": [_section(posterior, one, part) for one, part in zip(forward.inverse.data, forward.sections, strict=True)],
     }
     checks = []
@@ -102,7 +102,7 @@ def _outlier(posterior: Posterior, dof: float) -> str | None:
     standard = residuals / np.sqrt(np.maximum(1.0 - posterior.leverages, 1e-6) * scale)
     outer = standard * np.sqrt((dof - 1.0) / np.maximum(dof - standard**2, 1e-6))
     worst = int(np.abs(outer).argmax())
-    if 2.0 * n * t.sf(abs(outer[worst]), dof - 1.0) >= UNLIKELY:
+    if 2.0 * n * stdtr(dof - 1.0, -abs(outer[worst])) >= UNLIKELY:
         return None
     sections = zip(posterior.forward.inverse.data, posterior.forward.sections, strict=True)
     one, part = next((one, part) for one, part in sections if part.start <= worst < part.stop)

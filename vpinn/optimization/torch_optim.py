@@ -66,5 +66,6 @@ class TorchOptimizer(Method):
             optimizer.state[parameter] = held
         parameter.grad = gradient.clone()
         optimizer.step()
-        kept = {name: torch.as_tensor(entry).detach().clone() for name, entry in optimizer.state[parameter].items()}
+        entries, device = optimizer.state[parameter], parameter.device
+        kept = {name: torch.as_tensor(entry, device=device).detach().clone() for name, entry in entries.items()}
         return parameter.detach(), kept, value

@@ -82,7 +82,7 @@ def solution_rows(solution: Solution) -> Rows:
         rows.append(("error estimate", _estimate(solution.error_estimate, metrics.get("assessed_cells"))))
     rows += [(f"error of {name}", text) for name, found in metrics.get("fields", {}).items() if (text := _field(found))]
     rows += [("quantities" if k == 0 else "", text) for k, text in enumerate(quantity_texts(metrics))]
-    return [*rows, *walk_rows(metrics), *_cost(metrics), *(("", text) for text in failed_checks(solution))]
+    return [*rows, *walk_rows(metrics), *_cost(metrics)]
 
 
 def _cost(metrics: Mapping[str, Any]) -> Rows:
