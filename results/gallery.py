@@ -34,10 +34,8 @@ Json = Mapping[str, Any]
 def solve(name: str) -> None:
     """Solve one problem into its run folder, with figures and report."""
     import vpinn
-    from vpinn.output import publish
 
-    folder = RESULTS / name
-    publish(vpinn.solve(vpinn.read_problem(PROBLEMS / f"{name}.toml"), folder, overwrite=True, threads=1), folder)
+    vpinn.solve(vpinn.read_problem(PROBLEMS / f"{name}.toml"), RESULTS / name, overwrite=True, threads=1)
 
 
 def solve_all(names: Sequence[str]) -> None:

@@ -227,6 +227,7 @@ def test_the_way_there_and_back() -> None:
     assert single.told == {"threads": 2, "device": "cpu", "workers": 1}
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_where_it_worked(tmp_path: Path) -> None:
     """Where threads or device differ, the run is refused; the place is in run.json."""
     problem = problem_of("energy", "adam")

@@ -23,7 +23,7 @@ def test_the_guide_has_examples() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [pytest.param(text, marks=pytest.mark.slow) if "vortex" in text else text for text in EXAMPLES],
+    [pytest.param(text, marks=pytest.mark.slow) if "vortex" in text or "over space and time" in text else text for text in EXAMPLES],
     ids=lambda text: re.findall(r'title = "(.*?)"', text)[0],
 )
 def test_an_example_of_the_guide_runs(text: str, tmp_path: Path) -> None:

@@ -4,6 +4,8 @@
 
 | package or module | input → output |
 |---|---|
+| `workers` | processes that share the quadrature points, on torch.distributed |
+| `registry` | names of samplers, methods, activations and shapes of others |
 | `metrics` | what was done, how accurate it is, what it took → metrics.json |
 | `domain` | shape or mesh file → mesh, quadrature points as a lazy data set, finite element spaces |
 | `problem` | TOML and UFL text → `Problem` |
@@ -13,14 +15,18 @@
 | `finite_elements` | problem → its solution by continuous Lagrange elements |
 | `sampling` | quadrature points → mini-batches with unbiased weights |
 | `features` | objective → the combination of random features with the least residual |
+| `dimensions` | problem in many dimensions → sum of functions of few coordinates each |
 | `optimization` | objective and plan → trained parameters θ |
 | `noise` | objective and samplers → statistics of mini-batch gradients, measured and by theory |
 | `solution`, `analysis` | parameters → fields, errors, error estimate |
 | `march` | problem in time → field over space and time |
 | `eigen` | eigenproblem → eigenvalues with error estimates, and modes |
+| `families` | problem with parameters → reduced space that answers for all of them, with bounds |
+| `inference` | problem and measurements → unknown numbers and coefficient fields, with deviations |
 | `output` | solution → files, figures, tables |
 | `solving` | problem → the strategy that solves it, and the run with its folder |
 | `comparison` | problem file and variants → runs over several seeds, compared at equal time and at equal accuracy |
+| `testing` | contracts that a sampler or activation of others can be tested with |
 | `cli` | command line → the functions above |
 
 A module imports only from rows above its own. torch and matplotlib are loaded when they are first needed.

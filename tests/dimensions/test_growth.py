@@ -112,6 +112,7 @@ def test_a_solution_that_no_subset_catches_fails_a_check() -> None:
     assert solution.errors["u"]["relative_l2"] > 0.01
 
 
+@pytest.mark.slow
 def test_the_example_of_the_guide(tmp_path: Path) -> None:
     """A ball, a list of constants, a run folder that is loaded again."""
     (tmp_path / "a.toml").write_text(EXAMPLE)

@@ -74,6 +74,7 @@ def test_a_form_that_is_not_symmetric() -> None:
     np.testing.assert_allclose(solved(drift, 1e-9).values, SQUARE[:3] + 9.0 / 4.0, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_a_flow() -> None:
     held = [{"on": "all", "unknown": "u", "value": [0, 0]}]
     flow = stated(

@@ -369,6 +369,7 @@ def test_a_clamped_plate_is_one_equation_of_fourth_order() -> None:
     assert found.error_estimate["relative_energy"] <= 1e-3
 
 
+@pytest.mark.slow
 def test_an_energy_without_cells_is_solved_by_its_equations() -> None:
     """L-BFGS on 2¹⁶ random points takes minutes to the error of 1e-4 that these points leave; equations hold at every point."""
     problem = make_problem(

@@ -56,6 +56,7 @@ def test_beams(energy: str, exact: str, boundary: list[dict[str, Any]]) -> None:
 
 
 @pytest.mark.parametrize("nu", [0.3, pytest.param(1.0, marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_simply_supported_plate(nu: float) -> None:
     """Straight sides without moments bend a plate as they would without ν: u = sin πx sin πy for the load 4π⁴u."""
     g = "sin(pi*x)*sin(pi*y)"

@@ -150,6 +150,7 @@ def made(size: int | None, cells: int = 16) -> tuple[Training, float, float]:
     return training, whole / 120, (time.process_time() - began) / 49
 
 
+@pytest.mark.slow
 def test_history_has_it() -> None:
     training, step, watching = made(4096)
     columns = dict(zip(COLUMNS, training.history.table.T, strict=True))

@@ -18,7 +18,7 @@ from vpinn.problem.source import Source, parse
 from vpinn.problem.validation import validate
 
 
-@pytest.mark.parametrize("count", [400, pytest.param(100_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [200, pytest.param(100_000, marks=pytest.mark.slow)])
 def test_mutants(count: int) -> None:
     generator, mesh, accepted = random.Random(1), rectangle(cells=2), 0
     for _ in range(count):

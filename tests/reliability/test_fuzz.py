@@ -24,7 +24,7 @@ def run(script: str, *words: str) -> tuple[int, str]:
 @pytest.mark.parametrize(
     ("kind", "count", "only"),
     [
-        ("problems", 12, "interval"),
+        pytest.param("problems", 12, "interval", marks=pytest.mark.slow),
         pytest.param("meshes", 25, "", marks=pytest.mark.slow),
         pytest.param("problems", 2000, "", marks=pytest.mark.slow),
         pytest.param("meshes", 2000, "", marks=pytest.mark.slow),

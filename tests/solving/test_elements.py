@@ -136,6 +136,7 @@ def test_a_cavity_driven_by_its_lid() -> None:
     assert [check.split(":")[0] for check in solution.metrics["checks"]] == ["boundary values", "error estimate"]
 
 
+@pytest.mark.slow
 def test_a_flow_in_a_box_is_estimated_and_passes_all_checks() -> None:
     """Stokes: velocity and pressure are right, the estimate is the error, and the pressure's constant is no fault."""
     problem = make_problem(

@@ -58,6 +58,7 @@ def messages(group: Group) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_two_workers_get_the_sum_less_what_they_keep(tmp_path: Path) -> None:
     first, second = together(2, tmp_path, messages)
     exact = sum(parts(2))
