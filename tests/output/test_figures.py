@@ -34,7 +34,7 @@ def pixels(path: Path) -> tuple[int, int, int]:
     return width, height, np.count_nonzero(np.bincount(np.frombuffer(zlib.decompress(data), np.uint8)))
 
 
-KINDS = {"line": "", "square": "slow", "disk": "slow", "box": "slow", "beam": "slow", "cube": "", "unmeshed": "slow"}
+KINDS = {"line": "", "square": "slow", "disk": "slow", "box": "slow", "beam": "slow", "cube": "slow", "unmeshed": "slow"}
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow if KINDS[name] else ()) for name in KINDS])
