@@ -87,3 +87,18 @@ def test_check_shows_ranges_and_a_form(tmp_path: Path, capsys: pytest.CaptureFix
     told = capsys.readouterr().out
     assert "k from 0.5 to 5, on a log scale" in told
     assert "reduced space" in told
+
+
+def test_members_have_the_quantities_that_the_file_asks_for() -> None:
+    """The mean of u with −k u″ = 1 and u = 0 at both ends of the unit interval is 1/(12 k)."""
+    family = vpinn.make_problem(
+        {"shape": "interval", "cells": 4},
+        unknowns={"u": "scalar"},
+        parameters={"k": [1.0, 3.0]},
+        energy="0.5*k*inner(grad(u), grad(u))*dx - u*dx",
+        boundary=[{"on": "all", "value": 0}],
+        output={"quantities": {"mean": "u*dx"}},
+    )
+    solution = vpinn.solve(family, threads=1)
+    for found, k in ((solution, 2.0), (solution.member({"k": 3.0}), 3.0)):
+        assert found.metrics["quantities"]["mean"]["value"] == pytest.approx(1.0 / (12.0 * k), rel=1e-6)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from membrane import membrane
 
 from vpinn.errors import InputError
 from vpinn.placement import HERE
@@ -22,26 +23,12 @@ from vpinn.process import available_cores
 from vpinn.solving.divided import check_shares, check_workers
 from vpinn.workers import ALONE, Group, joined
 
-PROBLEM = """
-[domain]
-shape = "rectangle"
-cells = [4, 4]
-cell = "quadrilateral"
-[unknowns]
-u = "scalar"
-[form]
-energy = "0.5*inner(grad(u), grad(u))*dx - u*dx"
-[[boundary]]
-on = "all"
-value = "0"
-[network]
-layers = [8, 8]
-[batch]
-size = 60
-[solver]
-method = "adam"
-steps = 300
-"""
+PROBLEM = membrane(
+    'shape = "rectangle"\ncells = [4, 4]\ncell = "quadrilateral"',
+    network="layers = [8, 8]",
+    batch="size = 60",
+    solver='method = "adam"\nsteps = 300',
+)
 LONG = ("--threads", 1, "--set", "solver.steps=100000", "--set", "solver.checkpoint=0.2")
 ENVIRONMENT = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}
 

@@ -17,7 +17,7 @@ While a run is going on, `monitor` evaluates the error of its current parameters
 least squares, and `marking` chooses the cells to refine.
 """
 
-from vpinn.analysis.assessment import UNRESOLVED, assess
+from vpinn.analysis.assessment import UNRESOLVED, answers_of, assess
 from vpinn.analysis.beforehand import open_beforehand
 from vpinn.analysis.clashes import clashing_values
 from vpinn.analysis.correction import Correction
@@ -40,6 +40,7 @@ __all__ = [
     "Estimator",
     "StageEstimators",
     "TrueError",
+    "answers_of",
     "assess",
     "assessed_objective",
     "check_walk",

@@ -86,7 +86,7 @@ def assess(
             "true": true,
             "effectivity": estimate.absolute / true if true and not _rounding(true, estimate) else None,
         }
-    metrics |= _answers(solution, estimate)
+    metrics |= answers_of(solution, estimate)
     metrics["energy"] = None if problem.formulation.squared else _energy(solution)
     if objective is not None and loss is not None:
         checks += _trained_enough(solution, stated or problem, objective, loss, estimator, estimate, metrics)
@@ -115,7 +115,7 @@ def assess(
     return dataclasses.replace(solution, metrics=assessed, cell_estimate=None if estimate is None else estimate.cells)
 
 
-def _answers(solution: Solution, estimate: Estimate | None) -> dict[str, Any]:
+def answers_of(solution: Solution, estimate: Estimate | None = None) -> dict[str, Any]:
     """Return the quantities and the errors of the further fields that the problem file asks for, as entries of the metrics."""
     known = None if estimate is None or estimate.corrected is None else (estimate.corrected.trial, solution.theta)
     asked = (solution.problem, solution.trial, solution.theta, known)

@@ -24,12 +24,12 @@ from vpinn.domain import BoundaryPart, CellPoints, Inside, Points, PointSet
 from vpinn.errors import InputError
 from vpinn.features.least_squares import solve_columns
 from vpinn.features.recipes import Recipe
-from vpinn.forms import Graph, Jet, Tape, build, compile_tape, components, derivatives
+from vpinn.forms import Jet, Tape, compile_tape, components
 from vpinn.objective import equations, highest_order
 from vpinn.objective.penalty import penalty_weight, residual_weight
 from vpinn.placement import HOST, host
 from vpinn.problem import Problem, Strong
-from vpinn.trial import HIGHEST_ORDER, Evaluator, Network, Trial
+from vpinn.trial import HIGHEST_ORDER, Evaluator, Network, Trial, residual_slopes
 
 Array = NDArray[np.float64]
 KINDS = ("sin", "tanh")
@@ -243,15 +243,5 @@ def _check_held(problem: Problem, trial: Trial) -> None:
 
 def _residuals(problem: Problem, trial: Trial, parts: Sequence[ufl.core.expr.Expr], points: PointSet) -> Residuals:
     """Compile scalar residuals, and their derivatives by the network's jets that are not zero."""
-    known = {u.function: trial.unknowns[u.name] for u in problem.unknowns}
-    graph = Graph(frozenset({trial.function.count()}))
-    nodes = [build(graph, part, known) for part in parts]
-    jets = [slot for slot in graph.slots(nodes) if isinstance(slot, Jet) and slot.function == trial.function.count()]
-    inputs = [graph.slot(jet) for jet in jets]
-    slopes = {
-        (which, jet): slope
-        for which, node in enumerate(nodes)
-        for jet, slope in zip(jets, derivatives(graph, node, inputs), strict=True)
-        if not (graph.is_number(slope) and graph.value(slope) == 0.0)
-    }
+    graph, nodes, slopes = residual_slopes(problem, trial, parts)
     return Residuals(points, compile_tape(graph, [*nodes, *slopes.values()]), len(nodes), tuple(slopes))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vpinn.domain import BoundaryPart, Points, PointSet, scattered
-from vpinn.forms import Graph, Jet, build, compile_tape, components, derivatives
+from vpinn.forms import Jet, compile_tape, components
 from vpinn.placement import HOST, host
 from vpinn.problem import Problem
-from vpinn.trial import Derivative, Evaluator, FewCoordinates, Trial
+from vpinn.trial import Derivative, Evaluator, FewCoordinates, Trial, residual_slopes
 
 Array = NDArray[np.float64]
 NUMBERED = 2**40
@@ -145,17 +145,7 @@ def _compiled(
     problem: Problem, trial: Trial, parts: Sequence[ufl.core.expr.Expr], points: PointSet, part: int
 ) -> PointEquations:
     """Compile scalar residuals, and their derivatives by the jets of the sum that are not zero."""
-    known: Mapping[ufl.Coefficient, ufl.core.expr.Expr] = {u.function: trial.unknowns[u.name] for u in problem.unknowns}
-    graph = Graph(frozenset({trial.function.count()}))
-    nodes = [build(graph, part, known) for part in parts]
-    jets = [slot for slot in graph.slots(nodes) if isinstance(slot, Jet) and slot.function == trial.function.count()]
-    inputs = [graph.slot(jet) for jet in jets]
-    slopes = {
-        (which, jet): slope
-        for which, node in enumerate(nodes)
-        for jet, slope in zip(jets, derivatives(graph, node, inputs), strict=True)
-        if not (graph.is_number(slope) and graph.value(slope) == 0.0)
-    }
+    graph, nodes, slopes = residual_slopes(problem, trial, parts)
     evaluator = Evaluator(trial, compile_tape(graph, [*nodes, *slopes.values()]))
     linear = all(graph.static[slope] for slope in slopes.values())
     return PointEquations(trial, points, evaluator, len(nodes), tuple(slopes), part, linear)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from vpinn.analysis import TrueError
+from vpinn.analysis import TrueError, answers_of
 from vpinn.domain import CellPoints
 from vpinn.errors import InputError, VpinnError
 from vpinn.families import Family, FamilyStage, Judged, judge, solve_in_stages, unused
@@ -208,7 +208,8 @@ def answered(family: Family, values: np.ndarray[Any, Any]) -> Solution:
         quadrature_points=0,
         more={"values": told},
     )
-    found = Solution(problem, trial, theta, Metrics(account, Accuracy(errors, estimate, checks)))
+    more = answers_of(Solution(problem, trial, theta))
+    found = Solution(problem, trial, theta, Metrics(account, Accuracy(errors, estimate, checks, more=more)))
     return dataclasses.replace(found, members=lambda others: answered(family, family.parameters.vector(others)))
 
 

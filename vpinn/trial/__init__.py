@@ -5,7 +5,7 @@ the network's outputs, u = lift + distance × network where values are imposed e
 
 1. Networks: `activation`, `layout` (where parameters stand in memory), `sweeps` (first and second derivatives), `nested`
    (derivatives of any order), `jacobian` (with respect to the parameters), `graph` → `network` (parameters → values,
-   derivatives and their pullback). `evaluator` evaluates expressions of the unknowns at points.
+   derivatives and their pullback). `evaluator` evaluates expressions of the unknowns at points, `slopes` differentiates them.
 2. Boundary values: `essential` (distances and lifts on boxes, disks, polygons), `field` (the same on any mesh, by finite
    elements), `imposed` (which way a condition was imposed).
 3. `trial`: unknowns, network and conditions together. Start reading there. `scales` are the units of a trained trial space.
@@ -34,6 +34,7 @@ from vpinn.trial.imposed import Imposed
 from vpinn.trial.near import Near
 from vpinn.trial.network import Derivative, Jets, Network, Pullback
 from vpinn.trial.scales import Scales
+from vpinn.trial.slopes import residual_slopes
 from vpinn.trial.trial import LAYERS, Trial, make_trial
 
 __all__ = [
@@ -71,6 +72,7 @@ __all__ = [
     "has_parts",
     "make_trial",
     "on_box",
+    "residual_slopes",
     "restored",
     "stored",
     "with_fields",
