@@ -101,6 +101,7 @@ PINNED: Mapping[str, tuple[Callable[[Metrics], float], float]] = {
     "thermal_block": (bound, 1e-4),
     "twisted_bars": (bound, 3e-4),
     "quantum_well": (eigenvalue(0, 1.70678549546853), 1e-12),
+    "contact_resistance": (l2("T"), 1e-12),
     "elasticity": (l2("u"), 1e-9),
     "four_holes": (estimate, 1e-4),
     "gear": (l2("u"), 1e-4),

@@ -49,7 +49,7 @@ def stated(weak: str, unknowns: dict[str, object], **sections: object) -> Proble
 def test_multipliers_are_found_in_the_form(weak: str, unknowns: dict[str, object], less: tuple[bool, ...]) -> None:
     problem = stated(weak, unknowns)
     slopes = [pair for part in integrands(problem) for pair in part.slopes]
-    assert lower(offsets(problem)[-1], slopes) == less
+    assert lower(offsets(problem)[-1], slopes, problem.symbols.dimension) == less
     assert lowest_degree(problem) == 1 + any(less)
 
 

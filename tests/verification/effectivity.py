@@ -25,7 +25,7 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
 }
 ROWLESS = {("hypercube_5d", "least-squares")}
 """Problems that a method refuses: an energy without a mesh has no rows."""
-NODAL = ("contact", "obstacle", "point_load")
+NODAL = ("contact", "contact_resistance", "obstacle", "point_load")
 """Problems that elements alone solve; their effectivity is tested with them."""
 
 

@@ -26,7 +26,7 @@ from vpinn.analysis.resonance import close_to_resonance
 from vpinn.analysis.several import another_solution
 from vpinn.analysis.uniqueness import free_functions
 from vpinn.analysis.walks import walk_error
-from vpinn.domain import CellPoints, Domain, carried_points
+from vpinn.domain import CellPoints, Domain
 from vpinn.errors import VpinnError
 from vpinn.finite_elements import rule_degree
 from vpinn.forms import integrals
@@ -244,6 +244,6 @@ def _energy_at_points(solution: Solution) -> float:
     for load in problem.loads:
         assert mesh is not None
         terms = [part.integrand for part in integrals(load.formulation.integrals)]
-        points = carried_points(mesh, load.carriers, 20)
+        points = load.points(mesh, 20)
         total += float(Evaluator.of(problem, solution.trial, terms).integrate(solution.theta, points).sum())
     return total

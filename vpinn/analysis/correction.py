@@ -168,7 +168,7 @@ def make_correction(problem: Problem, trial: Trial, degree: int) -> Correction:
     mesh = problem.domain.with_cells()
     space, shift = LagrangeSpace(mesh, degree), Shift.of(problem, trial)
     tangents = make_tangents(problem, trial, shift, space, min(MAX_DEGREE, 2 * degree + 4))
-    less = lower(len(shift.counts), [pair for tangent in tangents for pair in tangent.slopes])
+    less = lower(len(shift.counts), [pair for tangent in tangents for pair in tangent.slopes], mesh.dimension)
     below = LagrangeSpace(mesh, degree - 1) if any(less) and degree > 1 else space
     mixed = MixedSpace(tuple(below if one else space for one in less))
     met: list[NDArray[np.int64]] = []

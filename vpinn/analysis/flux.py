@@ -65,7 +65,7 @@ def _weight(problem: Problem) -> ufl.core.expr.Expr | None:
     d/2 − 1 < α < d/2, and tells errors away from the point (Agnelli, Garau & Morin 2014, ESAIM M2AN 48, 1557–1581).
     """
     d = problem.domain.dimension
-    places = [load.carriers[0, 0] for load in problem.loads if load.carriers.shape[1] == 1]
+    places = [load.carriers[0, 0] for load in problem.loads if load.carriers is not None and load.carriers.shape[1] == 1]
     if not places or d == 1:
         return None
     lower, upper = problem.domain.bounds

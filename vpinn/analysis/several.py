@@ -65,7 +65,8 @@ class _System:
     @cached_property
     def mixed(self) -> MixedSpace:
         """Elements of every component; multipliers have one degree less."""
-        less = lower(offsets(self.problem)[-1], [pair for part in self.parts for pair in part.slopes])
+        slopes = [pair for part in self.parts for pair in part.slopes]
+        less = lower(offsets(self.problem)[-1], slopes, self.mesh.dimension)
         return MixedSpace.of(self.mesh, [self.degree - one for one in less])
 
     @cached_property

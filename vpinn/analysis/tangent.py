@@ -14,8 +14,8 @@ import torch
 import ufl
 from torch import Tensor
 
-from vpinn.domain import REGIONS, CellPoints, Inside, LagrangeSpace, Points, Region, affordable_refine, carried_points
-from vpinn.finite_elements import Assembler, Rule, coefficients, key_of, linearised, terms_at
+from vpinn.domain import REGIONS, CellPoints, Inside, LagrangeSpace, Points, Region, affordable_refine
+from vpinn.finite_elements import Assembler, Key, Rule, coefficients, linearised, terms_at, tests_of
 from vpinn.forms import Graph, Jet, Value, compile_tape
 from vpinn.objective.control import by_parts, controlled
 from vpinn.objective.statement import Integrands
@@ -37,22 +37,33 @@ class Shift:
         unknowns: name → u + w, an expression of the network and of ``functions``.
         differences: name → w.
         functions: scalar functions of which w consists, one per component.
+        across: name → u + w on the far side of interfaces, an expression of ``opposite``; {} without any.
+        opposite: the functions' values there; () without any.
     """
 
     unknowns: Unknowns
     differences: Unknowns
     functions: tuple[ufl.Coefficient, ...]
+    across: Unknowns = field(default_factory=dict)
+    opposite: tuple[ufl.Coefficient, ...] = ()
 
     @classmethod
     def of(cls, problem: Problem, trial: Trial) -> Shift:
         """Return the unknowns of a trial space plus w, where the components of w are new functions."""
-        functions: list[ufl.Coefficient] = []
-        differences = {}
-        for unknown in problem.unknowns:
-            parts = [problem.symbols.coefficient() for _ in range(unknown.components)]
-            functions += parts
-            differences[unknown.name] = ufl.as_vector(parts) if unknown.shape else parts[0]
-        return cls({name: trial.unknowns[name] + w for name, w in differences.items()}, differences, tuple(functions))
+
+        def sought() -> tuple[dict[str, ufl.core.expr.Expr], tuple[ufl.Coefficient, ...]]:
+            functions: list[ufl.Coefficient] = []
+            differences = {}
+            for unknown in problem.unknowns:
+                parts = [problem.symbols.coefficient() for _ in range(unknown.components)]
+                functions += parts
+                differences[unknown.name] = ufl.as_vector(parts) if unknown.shape else parts[0]
+            return differences, tuple(functions)
+
+        differences, functions = sought()
+        far, opposite = sought() if trial.across else ({}, ())
+        unknowns = {name: trial.unknowns[name] + w for name, w in differences.items()}
+        return cls(unknowns, differences, functions, {name: trial.across[name] + w for name, w in far.items()}, opposite)
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -115,7 +126,9 @@ def make_tangents(problem: Problem, trial: Trial, shift: Shift, space: LagrangeS
         InputError: the form has second derivatives, which continuous elements lack.
     """
     refine = affordable_refine(space.mesh, degree, problem.settings.quadrature.refine)
-    counts, tangents = {count: component for component, count in enumerate(shift.counts)}, []
+    d, tangents = space.mesh.dimension, []
+    counts: dict[int, Key] = {count: (component, 0) for component, count in enumerate(shift.counts)}
+    counts |= {w.count(): (component, 1 + d) for component, w in enumerate(shift.opposite)}
     weak = dataclasses.replace(problem, formulation=Weak(problem.variation))
     smoother = controlled(weak) if by_parts(weak, trial) else None
     measures: list[tuple[type[Region], Load | None]] = [(region, None) for region in REGIONS]
@@ -123,8 +136,8 @@ def make_tangents(problem: Problem, trial: Trial, shift: Shift, space: LagrangeS
     for region, load in measures:
         side = Integrands(Graph(frozenset({trial.function.count(), *counts})), region)
         terms = None if load is None else terms_at(problem, load)
-        nodes, graph = coefficients(problem, shift.unknowns, side, terms), side.graph
-        slopes = linearised(graph, nodes, counts)
+        nodes, graph = coefficients(problem, shift.unknowns, side, terms, shift.across), side.graph
+        slopes = linearised(graph, nodes, counts, d)
         if smoother is not None and load is None:
             nodes = coefficients(problem, trial.unknowns, side, smoother)
         if not nodes:
@@ -134,7 +147,7 @@ def make_tangents(problem: Problem, trial: Trial, shift: Shift, space: LagrangeS
         tape = compile_tape(graph, graph.substitute(found, dict.fromkeys(w, 0.0)))
         points: Rule = region.of(space.mesh, tuple(side.tags)).on_cells(degree, refine=refine)
         if load is not None:
-            points = carried_points(space.mesh, load.carriers, degree)
-        tests, pairs = tuple(map(key_of, nodes)), tuple(slopes)
+            points = load.points(space.mesh, degree)
+        tests, pairs = tests_of(nodes, d), tuple(slopes)
         tangents.append(Tangent(space, len(counts), points, tests, pairs, Evaluator(trial, tape)))
     return tuple(tangents)

@@ -15,7 +15,7 @@ cells is asked of the domain: its ``mesh`` is None if there are none, and ``with
 2. `outline`, `mesh`, `build` (checks) → `mesh_file`, `shapes`, `extrude` (space and time): meshes; `meshless` → `hypercube`,
    `ball` (also all of space): domains of any dimension without a mesh.
 3. `point_set`, `virtual`, `points`, `random_points`: quadrature points; `given`: points for evaluation and comparison.
-4. `space`: Lagrange elements. `regions`: what integrals run over, with its points and test functions.
+4. `interfaces`: facets between parts. `space`: Lagrange elements. `regions`: what integrals run over, with points and tests.
 5. `refine`, `bisect`, `layers`: finer meshes, the latter two by `cut`. `locate`: the cell of a point.
 6. `corners`, `polygons`, `parts`, `sources`: corners, straight outlines, unconnected parts, and points outside the domain.
 
@@ -38,6 +38,7 @@ from vpinn.domain.given import (
     node_points,
 )
 from vpinn.domain.hypercube import Hypercube
+from vpinn.domain.interfaces import FacingPoints, facing
 from vpinn.domain.layers import creases, layered, replayed, touching
 from vpinn.domain.locate import locate
 from vpinn.domain.mesh import FINAL, INITIAL, Mesh
@@ -75,6 +76,7 @@ __all__ = [
     "Disk",
     "Domain",
     "FacetPoints",
+    "FacingPoints",
     "Frames",
     "Hypercube",
     "Inside",
@@ -106,6 +108,7 @@ __all__ = [
     "divisible",
     "extruded",
     "facet_gauss",
+    "facing",
     "functions_per_cell",
     "gauss",
     "hanging_node",

@@ -163,7 +163,7 @@ def _mesh(mesh: Mesh, pieces: Pieces, straight: Floats) -> Mesh:
     facet = np.argsort(opposite)[barycentric.argmin(axis=1)]
     origin = row[parent[child], facet]
     facet_tags = {name: np.flatnonzero(np.isin(origin, own)) for name, own in mesh.facet_tags.items()}
-    return replace(fine, facet_tags=facet_tags, interior_tags=mesh.interior_tags, timed=mesh.timed)
+    return replace(fine, facet_tags=facet_tags, interior_tags=mesh.interior_tags, timed=mesh.timed, joints=mesh.joints)
 
 
 def _numbered(vertices: Integers, weights: Floats) -> Integers:

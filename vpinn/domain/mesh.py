@@ -39,6 +39,7 @@ class Mesh:
         bisected: marked cells [k] of every call of ``bisect``, and lines [m, 2] of every call of ``layered``, that led to this
             mesh; () if there was none.
         timed: whether the last coordinate is time, as ``extruded`` makes it.
+        joints: pairs of cell tags; on the facets between both, functions of finite elements have two values.
     """
 
     cell: str
@@ -54,6 +55,7 @@ class Mesh:
     shape: Outline | None = None
     bisected: tuple[Integers, ...] = ()
     timed: bool = False
+    joints: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         for array in (self.nodes, self.cells, self.boundary, *self.facet_tags.values(), *self.cell_tags.values()):

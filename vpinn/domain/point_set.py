@@ -27,6 +27,7 @@ class Points:
         normal: outward unit normal [b, d]; None inside the domain.
         h: diameter of the cell [b].
         local: number of the point in its entity's rule [b].
+        far: the same points as the cells on the other side of an interface see them; None elsewhere.
     """
 
     x: Floats
@@ -37,6 +38,7 @@ class Points:
     normal: Floats | None
     h: Floats
     local: Integers
+    far: Points | None = None
 
     def __len__(self) -> int:
         return len(self.w)
@@ -53,6 +55,7 @@ class Points:
             normal=normal,
             h=self.h[rows],
             local=self.local[rows],
+            far=None if self.far is None else self.far.rows(rows),
         )
 
 

@@ -42,7 +42,7 @@ def refine(mesh: Mesh) -> Mesh:
     cell, part = np.divmod(child, len(parts))
     parent = row[cell, _parent_facets(mesh.cell)[way[cell], part, local]]  # [n_facets]
     facet_tags = {name: np.flatnonzero(np.isin(parent, tag)) for name, tag in mesh.facet_tags.items()}
-    return replace(fine, facet_tags=facet_tags, interior_tags=mesh.interior_tags, timed=mesh.timed)
+    return replace(fine, facet_tags=facet_tags, interior_tags=mesh.interior_tags, timed=mesh.timed, joints=mesh.joints)
 
 
 def parents(mesh: Mesh, cells: Integers, reference: Floats) -> tuple[Integers, Floats]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from vpinn.domain.build import unique_rows
 from vpinn.domain.geometry import Frames
+from vpinn.domain.interfaces import broken, joint_facets
 from vpinn.domain.mesh import Mesh
 from vpinn.domain.quadrature import MAX_DEGREE, gauss
 from vpinn.domain.reference import Floats, Integers, lagrange, tabulate
@@ -57,7 +58,7 @@ def number_nodes(mesh: Mesh, element: Any) -> tuple[Integers, int]:
 
 
 class LagrangeSpace:
-    """Continuous piecewise polynomials: P_degree on simplices, Q_degree on quadrilaterals and hexahedra.
+    """Piecewise polynomials, continuous but for joints: P_degree on simplices, Q_degree on quadrilaterals and hexahedra.
 
     Args:
         mesh: the mesh.
@@ -66,6 +67,7 @@ class LagrangeSpace:
     Attributes:
         dofs: global number of each local function [n_cells, n_local].
         size: number of global functions.
+        joints: facets [k, 4] across which they are not continuous, see ``joint_facets``.
 
     Raises:
         InputError: the degree is out of range.
@@ -76,6 +78,10 @@ class LagrangeSpace:
         self.degree = degree
         self.element = lagrange(mesh.cell, degree)
         self.dofs, self.size = number_nodes(mesh, self.element)
+        self.joints = joint_facets(mesh)
+        if mesh.joints:
+            closure = np.array(self.element.entity_closure_dofs[mesh.dimension - 1], dtype=np.int64)
+            self.dofs, self.size = broken(mesh, self.dofs, closure, self.joints)
         self.dofs.setflags(write=False)
 
     @cached_property

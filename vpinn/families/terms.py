@@ -16,8 +16,8 @@ from torch import Tensor
 
 from vpinn.domain import REGIONS, Inside, Region
 from vpinn.errors import InputError
-from vpinn.finite_elements import coefficients, linearised, terms_at
-from vpinn.finite_elements.form import Integrand, Key, compiled, key_of, offsets
+from vpinn.finite_elements import Key, coefficients, linearised, numbered, terms_at, tests_of
+from vpinn.finite_elements.form import Integrand, compiled
 from vpinn.forms import Graph, Jet, Node, Parameter, Slot, Tape, build, compile_tape, components, separate
 from vpinn.objective.statement import Integrands
 from vpinn.placement import host
@@ -62,7 +62,7 @@ class Rest:
         tests: for every coefficient, the value or derivative of a test function that it multiplies.
         slopes: for every derivative of a coefficient by a jet of the unknowns, the keys of both.
         tape: of the coefficients where the unknowns vanish, then of the derivatives.
-        first: UFL count of an unknown → number of its first component.
+        first: UFL count of an unknown → its first component and place.
     """
 
     region: type[Region]
@@ -70,7 +70,7 @@ class Rest:
     tests: tuple[Key, ...]
     slopes: tuple[tuple[Key, Key], ...]
     tape: Tape
-    first: Mapping[int, int]
+    first: Mapping[int, Key]
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +98,7 @@ class Terms:
         """
         assert problem.parameters is not None
         graph = Graph(frozenset(unknown.function.count() for unknown in problem.unknowns))
-        counts = {u.function.count(): at for u, at in zip(problem.unknowns, offsets(problem), strict=False)}
+        counts, d = numbered(problem), problem.symbols.dimension
         parts, rests = dict[Node, list[Integrand]](), list[Rest]()
         measures: list[tuple[type[Region], Load | None]] = [(region, None) for region in REGIONS]
         measures += [(Inside, load) for load in problem.loads]
@@ -113,7 +113,7 @@ class Terms:
                     problem.where("form", problem.formulation.name),
                 )
             for factor, nodes in groups.items():
-                parts.setdefault(factor, []).append(compiled(side, nodes, counts, None if load is None else load.carriers))
+                parts.setdefault(factor, []).append(compiled(side, nodes, counts, d, load))
             if left:
                 rests.append(_rest(problem, side, left, counts))
         if not all(one.linear for part in parts.values() for one in part):
@@ -134,9 +134,10 @@ def _grouped(graph: Graph, stated: Mapping[Jet, Node]) -> tuple[dict[Node, dict[
     return groups, left
 
 
-def _rest(problem: Problem, side: Integrands, nodes: Mapping[Jet, Node], counts: Mapping[int, int]) -> Rest:
+def _rest(problem: Problem, side: Integrands, nodes: Mapping[Jet, Node], counts: Mapping[int, Key]) -> Rest:
     graph = side.graph
-    slopes = linearised(graph, nodes, counts)
+    d = problem.symbols.dimension
+    slopes = linearised(graph, nodes, counts, d)
     for slope in slopes.values():
         if any(isinstance(slot, Jet) and slot.function in counts for slot in graph.slots([slope])):
             raise _nonlinear(problem)
@@ -144,7 +145,7 @@ def _rest(problem: Problem, side: Integrands, nodes: Mapping[Jet, Node], counts:
     zeros: dict[Slot, float] = dict.fromkeys(jets, 0.0)
     sources = graph.substitute(nodes.values(), zeros)
     tape = compile_tape(graph, [*sources, *slopes.values()])
-    return Rest(side.region, tuple(sorted(side.tags)), tuple(map(key_of, nodes)), tuple(slopes), tape, counts)
+    return Rest(side.region, tuple(sorted(side.tags)), tests_of(nodes, d), tuple(slopes), tape, counts)
 
 
 def _nonlinear(problem: Problem) -> InputError:

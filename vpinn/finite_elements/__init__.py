@@ -4,7 +4,7 @@ In goes a `Problem` on a mesh; out comes a `FiniteElementSolution` (`solve_fem`)
 
 1. `form`: the weak form → integrands, the coefficients of test functions as tapes. `mixed`: a polynomial degree for every
    unknown.
-2. `pattern`, `assembly`: → residual vector and its sparse derivative.
+2. `pattern`, `local`, `assembly`: → residual vector and its sparse derivative.
 3. `newton`: Newton's method, with sparse factors or, for large symmetric problems, the two-level iteration of `multilevel`.
 4. `essential`: degrees of freedom prescribed by boundary values and at points.
 5. `bounds`, `active_set`: obstacles and contact, and the nodes that touch them.
@@ -17,7 +17,7 @@ from vpinn.finite_elements.assembly import Assembler, Discrete, Rule, assemble
 from vpinn.finite_elements.balance import check_balance
 from vpinn.finite_elements.bounds import Contact
 from vpinn.finite_elements.essential import boundary_values, condition_points, extended, prescribed, support_values
-from vpinn.finite_elements.form import coefficients, integrands, key_of, linearised, terms_at
+from vpinn.finite_elements.form import Key, coefficients, integrands, key_of, linearised, numbered, terms_at, tests_of
 from vpinn.finite_elements.level import Level
 from vpinn.finite_elements.mixed import MixedSpace, lower
 from vpinn.finite_elements.motions import Kernel, Motion, motions
@@ -42,6 +42,7 @@ __all__ = [
     "Discrete",
     "FiniteElementSolution",
     "Kernel",
+    "Key",
     "Level",
     "MixedSpace",
     "Motion",
@@ -65,6 +66,7 @@ __all__ = [
     "lowest_degree",
     "motions",
     "newton",
+    "numbered",
     "prescribed",
     "relative_errors",
     "rule_degree",
@@ -72,4 +74,5 @@ __all__ = [
     "solver",
     "support_values",
     "terms_at",
+    "tests_of",
 ]

@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vpinn.domain import LagrangeSpace, MeshPoints, PlacedPoints, Points
+from vpinn.domain import FacingPoints, LagrangeSpace, MeshPoints, PlacedPoints, Points
 from vpinn.finite_elements.form import Integrand, Key
+from vpinn.finite_elements.local import Local, Placed, block_diagonal, jets_map
 from vpinn.finite_elements.mixed import MixedSpace
 from vpinn.finite_elements.pattern import Pattern, joined
 from vpinn.finite_elements.whole import Whole
@@ -28,46 +30,10 @@ from vpinn.forms import Background, Value
 from vpinn.placement import HOST, host
 
 Array = NDArray[np.float64]
-Rule = MeshPoints | PlacedPoints
+Rule = MeshPoints | PlacedPoints | FacingPoints
 """Where a form is integrated, or taken at points."""
 CHUNK_BYTES = 16e6
 """Memory for the matrices and coefficients of the cells that are processed together, in bytes."""
-
-
-@dataclass(frozen=True)
-class Local:
-    """Contributions of m cells or boundary facets to residual and matrix.
-
-    Attributes:
-        cells: numbers of the cells, or of the cells at the facets [m].
-        residual: residuals of every component [components, m, n_local].
-        blocks: (test component, trial component) → matrices [m, n_local, n_local].
-    """
-
-    cells: NDArray[np.int64]
-    residual: Tensor
-    blocks: dict[tuple[int, int], Tensor]
-
-
-@dataclass(frozen=True)
-class Placed:
-    """Quadrature points of m cells or facets, q each, and their geometry.
-
-    Attributes:
-        points: the points.
-        cells: their numbers [m].
-        dofs: of the space [m, n_local].
-        table: values and reference gradients of the local functions [m or 1, q, 1 + d, n_local].
-        pull: from value and reference gradient to value and gradient [m, q or 1, 1 + d, 1 + d].
-        w: weights [m, q].
-    """
-
-    points: Points
-    cells: NDArray[np.int64]
-    dofs: Tensor
-    table: Tensor
-    pull: Tensor
-    w: Tensor
 
 
 @dataclass(frozen=True)
@@ -101,6 +67,7 @@ class Assembler(ABC):
     @cached_property
     def table(self) -> Tensor:
         """Values and reference gradients of the local functions [n, q, 1 + d, n_local]: per local facet, per point, or once."""
+        assert not isinstance(self.points, FacingPoints)
         values, gradients = self.space.tabulate(self.points.placed_in_cell)
         return torch.from_numpy(np.concatenate([values[:, :, None], gradients], axis=2))
 
@@ -121,6 +88,7 @@ class Assembler(ABC):
             placed.cells,
             self._residual(outputs[:count], placed.w, placed.table, placed.pull),
             self._matrices(outputs[count:], placed.w, placed.table, placed.pull),
+            placed.far,
         )
 
     def placed(self, index: range) -> Placed:
@@ -128,6 +96,8 @@ class Assembler(ABC):
         mesh, q = self.space.mesh, self.points.per_entity
         points = self.points.take(index)
         cells, m = points.cell[::q], len(index) // q
+        if isinstance(self.points, FacingPoints):
+            return self._placed_on_interface(self.points, points)
         if self.points.on_facets:
             table = self.table[torch.from_numpy(self.points.facet_of(points)[::q])]
             frames = mesh.frames_at(points.cell, points.reference)
@@ -137,6 +107,22 @@ class Assembler(ABC):
             pull = jets_map(mesh.frames(cells, self.points.placed_in_cell[0]).inverse_transpose)
         w = torch.tensor(points.w, device=HOST).view(m, q)
         return Placed(points, cells, torch.from_numpy(self.space.dofs[cells]), table, pull, w)
+
+    def _placed_on_interface(self, rule: FacingPoints, points: Points) -> Placed:
+        """Return some points of an interface; with both sides, values of the far one follow those of the near one."""
+        q, sides = rule.per_entity, [points, *([] if points.far is None else [points.far])]
+        m, d = len(points) // q, self.space.mesh.dimension
+        tables, pulls = [], []
+        for side in sides:
+            values, gradients = self.space.tabulate(side.reference.reshape(m, q, d))
+            tables.append(np.concatenate([values[:, :, None], gradients], axis=2))
+            inverse = self.space.mesh.frames_at(side.cell, side.reference).inverse_transpose
+            pulls.append(jets_map(inverse.reshape(m, q, d, d)).numpy())
+        dofs = np.concatenate([self.space.dofs[side.cell[::q]] for side in sides], axis=1)
+        far = None if points.far is None else (points.far.cell[::q], points.entity[::q])
+        w = torch.tensor(points.w, device=HOST).view(m, q)
+        table, pull = (torch.from_numpy(block_diagonal(blocks)) for blocks in (tables, pulls))
+        return Placed(points, points.cell[::q], torch.from_numpy(dofs), table, pull, w, far)
 
     def _jets(self, local: Tensor, table: Tensor, pull: Tensor) -> Tensor:
         """Return values and gradients [components, m·q, 1 + d] from local coefficients [components, m, n_local]."""
@@ -167,11 +153,11 @@ class Assembler(ABC):
     def _matrix(self, entries: dict[tuple[int, int], Tensor], w: Tensor, table: Tensor, pull: Tensor) -> Tensor:
         """Return cell matrices [m, n, n] of a pair of components, from (test place, trial place) → derivative [m, q]."""
         m, q = w.shape
-        n, d = table.shape[-1], self.space.mesh.dimension
-        rows, columns = (_places([pair[side] for pair in entries], d) for side in (0, 1))
+        places, n = table.shape[-2:]
+        rows, columns = (_places([pair[side] for pair in entries], self.space.mesh.dimension, places) for side in (0, 1))
         # if derivatives and geometry are constant on every cell, one point represents all points of the cell
         same = len(pull[0]) == 1 and len(table) == 1 and all(bool((s == s[:, :1]).all()) for s in entries.values())
-        derivative = w.new_zeros(m, 1 if same else q, 1 + d, 1 + d)
+        derivative = w.new_zeros(m, 1 if same else q, places, places)
         for (i, j), slope in entries.items():
             derivative[:, :, i, j] = slope[:, :1] if same else slope * w
         reference = pull.mT[..., rows, :] @ derivative @ pull[..., columns]  # [m, q or 1, rows, columns]
@@ -213,14 +199,6 @@ class Discrete(Assembler):
         return tape.moving([*tape.fixed(self.background.values(tape.fixed_slots, points)), *inputs])
 
 
-def jets_map(inverse_transpose: Array) -> Tensor:
-    """Return P = diag(1, J⁻ᵀ), from value and reference gradient to value and gradient [..., 1 + d, 1 + d]."""
-    *shape, d, _ = inverse_transpose.shape
-    made = np.zeros((*shape, 1 + d, 1 + d))
-    made[..., 0, 0], made[..., 1:, 1:] = 1.0, inverse_transpose
-    return torch.from_numpy(made)
-
-
 def assemble(
     assemblers: Sequence[Assembler],
     mixed: MixedSpace,
@@ -249,19 +227,25 @@ def assemble(
     for assembler in assemblers:
         for index in assembler.points.chunks(assembler.entities_at_a_time * assembler.points.per_entity):
             local = assembler.local(index, at, matrix)
+            n = mixed.highest.dofs.shape[1]
+            of_side = [slice(side * n, (side + 1) * n) for side in (0, 1)]
             for c, (space, within) in enumerate(zip(mixed.spaces, mixed.within, strict=True)):
-                own = local.residual[c] if within is None else local.residual[c] @ within
-                where = torch.from_numpy((mixed.first[c] + space.dofs[local.cells]).ravel())
-                residual.index_add_(0, where, own.reshape(-1))
+                for cells, side in local.sides:
+                    half = local.residual[c][:, of_side[side]]
+                    own = half if within is None else half @ within
+                    where = torch.from_numpy((mixed.first[c] + space.dofs[cells]).ravel())
+                    residual.index_add_(0, where, own.reshape(-1))
             for (c, other), block in local.blocks.items():
                 if (c, other) not in blocks:
                     pattern = mixed.pattern(c, other)
                     blocks[c, other] = pattern, pattern.zeros()
                 pattern, entries = blocks[c, other]
-                own = _restricted(block, mixed.within[c], mixed.within[other])
-                pattern.add(entries, local.cells, own)
-                if whole is not None:
-                    whole.add(mixed, (c, other), local.cells, own)
+                for (tests, row), (trials, column) in product(local.sides, local.sides):
+                    part = block[:, of_side[row], of_side[column]]
+                    own = _restricted(part, mixed.within[c], mixed.within[other])
+                    pattern.add(entries, local.entry(row, column, mixed.mesh.n_cells, len(mixed.highest.joints)), own)
+                    if whole is not None:
+                        whole.add(mixed, (c, other), (tests, trials), own)
     if whole is not None:
         whole.residual[:] = host(residual)
     return host(residual)[numbering >= 0], joined(blocks, numbers, numbers, free) if matrix else None
@@ -273,6 +257,11 @@ def _restricted(block: Tensor, tests: Tensor | None, trials: Tensor | None) -> T
     return block if trials is None else block @ trials
 
 
-def _places(used: Sequence[int], d: int) -> slice:
-    """Return the places of value (0) and gradient (1 … d) that are used; the gradient is used as a whole or not at all."""
+def _places(used: Sequence[int], d: int, places: int) -> slice:
+    """Return the places of value (0) and gradient (1 … d) that are used; the gradient is used as a whole or not at all.
+
+    Where there are more ``places``, those of the far side of an interface, all are used.
+    """
+    if places > 1 + d:
+        return slice(0, places)
     return slice(0 if 0 in used else 1, 1 + d if any(used) else 1)

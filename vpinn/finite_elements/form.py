@@ -5,23 +5,23 @@ A tape computes numbers at points from values and derivatives (jets) of the unkn
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 from ufl.core.expr import Expr
 
-from vpinn.domain import REGIONS, Inside, Mesh, MeshPoints, PlacedPoints, Region, carried_points
+from vpinn.domain import REGIONS, FacingPoints, Inside, Mesh, MeshPoints, PlacedPoints, Region
 from vpinn.errors import InputError
 from vpinn.forms import Graph, Integral, Jet, Node, Tape, build, compile_tapes, derivatives, integrals, split
 from vpinn.objective.statement import Integrands
 from vpinn.problem import Load, Problem
 
 Key: TypeAlias = tuple[int, int]
-"""(component, place): number of a component, counted through all unknowns; place 0 for its value, 1 + i for ∂/∂x_i."""
+"""(component, place): number of a component, counted through all unknowns; place 0 for its value, 1 + i for ∂/∂x_i.
+
+On the far side of an interface the places go on: 1 + d for the value there, 2 + d + i for the derivatives."""
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,14 @@ class Integrand:
 
     Attributes:
         region: what it runs over.
-        carriers: the point, or edges, that it is taken at instead, see ``carried_points``; None of an integral over the region.
         tags: parts that some term lives on, "all" among them where one lives everywhere.
         residual: its outputs are one coefficient per entry of ``tests``.
         linearised: its outputs are those, then one derivative per entry of ``slopes``; takes the same fixed values.
         tests: for every coefficient, the value or derivative of a test function that it multiplies.
         slopes: for every derivative of a coefficient, the test function's value or derivative, and the unknown's.
         linear: whether all derivatives are independent of the unknowns.
-        first: UFL count of an unknown → number of its first component.
+        first: UFL count of an unknown → its first component and place: d + 1 of its value on the far side of an interface.
+        load: what it is taken at instead, a point, edges or an interface; None of an integral over the region.
     """
 
     region: type[Region]
@@ -47,13 +47,13 @@ class Integrand:
     tests: tuple[Key, ...]
     slopes: tuple[tuple[Key, Key], ...]
     linear: bool
-    first: Mapping[int, int]
-    carriers: NDArray[np.float64] | None = None
+    first: Mapping[int, Key]
+    load: Load | None = None
 
-    def points(self, mesh: Mesh, degree: int) -> MeshPoints | PlacedPoints:
+    def points(self, mesh: Mesh, degree: int) -> MeshPoints | PlacedPoints | FacingPoints:
         """Return the points of a Gauss rule of a degree on a mesh, or those that are named."""
-        if self.carriers is not None:
-            return carried_points(mesh, self.carriers, degree)
+        if self.load is not None:
+            return self.load.points(mesh, degree)
         return self.region.of(mesh, self.tags).on_cells(degree)
 
     def inputs(self, tape: Tape) -> list[Key]:
@@ -67,7 +67,7 @@ def integrands(problem: Problem) -> tuple[Integrand, ...]:
     Raises:
         InputError: the form has second derivatives, which continuous elements lack.
     """
-    counts = {u.function.count(): at for u, at in zip(problem.unknowns, offsets(problem), strict=False)}
+    counts = numbered(problem)
     unknowns = {u.name: u.function for u in problem.unknowns}
     measures: list[tuple[type[Region], Load | None]] = [(region, None) for region in REGIONS]
     measures += [(Inside, load) for load in problem.loads]
@@ -75,8 +75,18 @@ def integrands(problem: Problem) -> tuple[Integrand, ...]:
     for region, load in measures:
         side = Integrands(Graph(frozenset(counts)), region)
         if nodes := coefficients(problem, unknowns, side, None if load is None else terms_at(problem, load)):
-            found.append(compiled(side, nodes, counts, None if load is None else load.carriers))
+            found.append(compiled(side, nodes, counts, problem.symbols.dimension, load))
     return tuple(found)
+
+
+def numbered(problem: Problem) -> dict[int, Key]:
+    """Return UFL count of an unknown, or of its value on the far side of an interface → its first component and place."""
+    counts: dict[int, Key] = {}
+    for unknown, at in zip(problem.unknowns, offsets(problem), strict=False):
+        counts[unknown.function.count()] = at, 0
+        if unknown.far is not None:
+            counts[unknown.far.count()] = at, 1 + problem.symbols.dimension
+    return counts
 
 
 def terms_at(problem: Problem, load: Load) -> tuple[Integral, ...]:
@@ -85,7 +95,11 @@ def terms_at(problem: Problem, load: Load) -> tuple[Integral, ...]:
 
 
 def coefficients(
-    problem: Problem, unknowns: Mapping[str, Expr], side: Integrands, parts: Sequence[Integral] | None = None
+    problem: Problem,
+    unknowns: Mapping[str, Expr],
+    side: Integrands,
+    parts: Sequence[Integral] | None = None,
+    across: Mapping[str, Expr] | None = None,
 ) -> dict[Jet, Node]:
     """Return the coefficients of values and derivatives of the test functions in F(u; v), over the domain or the boundary.
 
@@ -94,29 +108,38 @@ def coefficients(
         unknowns: name → expression to put for the unknown.
         side: graph of the integrals over the domain, or over the boundary; tags of parts of it are recorded there.
         parts: integrals of F; None: those of the problem.
+        across: name → expression to put for the unknown on the far side of interfaces; None: it stays.
 
     Returns:
-        Jet(-1, component counted through all unknowns, derivative) of the test function → node of the coefficient.
+        Jet(-1, component counted through all unknowns, derivative) of the test function, with -2 on the far side of interfaces
+        → node of the coefficient.
     """
     replaced = {u.function: unknowns[u.name] for u in problem.unknowns}
-    first = {-1 - (u.test.part() or 0): at for u, at in zip(problem.unknowns, offsets(problem), strict=False)}
+    replaced |= {u.far: across[u.name] for u in problem.unknowns if u.far is not None and across}
+    first = {}
+    for unknown, at in zip(problem.unknowns, offsets(problem), strict=False):
+        for side_number, test in enumerate((unknown.test, unknown.far_test)):
+            if test is not None:
+                first[-1 - (test.part() or 0)] = -1 - side_number, at
     found: dict[Jet, list[Node]] = {}
     for part in integrals(problem.variation) if parts is None else parts:
         if part.region is side.region:
             names = tuple(problem.tags[i] for i in part.tags)
             for jet, node in split(side.graph, build(side.graph, part.integrand, replaced)).items():
-                place = Jet(-1, first[jet.function] + jet.component, jet.derivative)
+                number, at = first[jet.function]
+                place = Jet(number, at + jet.component, jet.derivative)
                 found.setdefault(place, []).append(side.masked(node, names))
     return {jet: side.graph.add(nodes) for jet, nodes in found.items()}
 
 
-def linearised(graph: Graph, nodes: Mapping[Jet, Node], counts: Mapping[int, int]) -> dict[tuple[Key, Key], Node]:
+def linearised(graph: Graph, nodes: Mapping[Jet, Node], counts: Mapping[int, Key], d: int) -> dict[tuple[Key, Key], Node]:
     """Return the derivatives of coefficients by values and derivatives of some functions, without those that are zero.
 
     Args:
         graph: graph of the coefficients.
         nodes: value or derivative of a test function → coefficient.
-        counts: UFL count of a function → number of its first component.
+        counts: UFL count of a function → its first component and place.
+        d: number of coordinates.
 
     Raises:
         InputError: there are second derivatives.
@@ -124,23 +147,21 @@ def linearised(graph: Graph, nodes: Mapping[Jet, Node], counts: Mapping[int, int
     jets = [slot for slot in graph.slots(nodes.values()) if isinstance(slot, Jet) and slot.function in counts]
     trials = [key_of(jet, counts) for jet in jets]
     return {
-        (key_of(test), trial): slope
+        (key_of(test, _tests(d)), trial): slope
         for test, node in nodes.items()
         for trial, slope in zip(trials, derivatives(graph, node, [graph.slot(jet) for jet in jets]), strict=True)
         if not (graph.is_number(slope) and graph.value(slope) == 0.0)
     }
 
 
-def compiled(
-    side: Integrands, nodes: Mapping[Jet, Node], counts: Mapping[int, int], carriers: NDArray[np.float64] | None
-) -> Integrand:
-    """Compile coefficients of test functions, and their derivatives by the unknowns."""
+def compiled(side: Integrands, nodes: Mapping[Jet, Node], counts: Mapping[int, Key], d: int, load: Load | None) -> Integrand:
+    """Compile coefficients of test functions, and their derivatives by the unknowns, in d dimensions."""
     graph = side.graph
-    slopes = linearised(graph, nodes, counts)
+    slopes = linearised(graph, nodes, counts, d)
     residual, both = compile_tapes(graph, [[*nodes.values()], [*nodes.values(), *slopes.values()]])
     linear = all(graph.static[slope] for slope in slopes.values())
-    tags, tests = tuple(sorted(side.tags)), tuple(map(key_of, nodes))
-    return Integrand(side.region, tags, residual, both, tests, tuple(slopes), linear, counts, carriers)
+    tags, tests = tuple(sorted(side.tags)), tests_of(nodes, d)
+    return Integrand(side.region, tags, residual, both, tests, tuple(slopes), linear, counts, load)
 
 
 def offsets(problem: Problem) -> list[int]:
@@ -148,12 +169,21 @@ def offsets(problem: Problem) -> list[int]:
     return [0, *map(int, np.cumsum([u.components for u in problem.unknowns]))]
 
 
-def key_of(jet: Jet, first: Mapping[int, int] = MappingProxyType({})) -> Key:
+def tests_of(nodes: Iterable[Jet], d: int) -> tuple[Key, ...]:
+    """Return component and place of the test functions of ``coefficients`` in d dimensions."""
+    return tuple(key_of(jet, _tests(d)) for jet in nodes)
+
+
+def _tests(d: int) -> Mapping[int, Key]:
+    return {-1: (0, 0), -2: (0, 1 + d)}
+
+
+def key_of(jet: Jet, first: Mapping[int, Key]) -> Key:
     """Return component and place of a value or derivative (jet).
 
     Args:
         jet: the value or derivative.
-        first: UFL count of its function → number of the function's first component; 0 for others.
+        first: UFL count of its function → the function's first component and place.
 
     Raises:
         InputError: it is a second derivative.
@@ -163,4 +193,5 @@ def key_of(jet: Jet, first: Mapping[int, int] = MappingProxyType({})) -> Key:
             "this form has second derivatives, which continuous finite elements lack; "
             "leave out reference.fem, or split the equation into several of lower order"
         )
-    return first.get(jet.function, 0) + jet.component, 1 + jet.derivative[0] if jet.derivative else 0
+    component, place = first[jet.function]
+    return component + jet.component, place + (1 + jet.derivative[0] if jet.derivative else 0)

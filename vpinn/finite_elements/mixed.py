@@ -98,7 +98,7 @@ class MixedSpace:
     @cached_property
     def corners(self) -> int:
         """Number of vertices, which come first in any numbering."""
-        return len(np.unique(self.mesh.vertices))
+        return LagrangeSpace(self.mesh, 1).size
 
     def of_vertices(self, values: NDArray[Any]) -> NDArray[Any]:
         """Return what belongs to vertices, of all components [components · corners], of something of all functions [size]."""
@@ -147,7 +147,7 @@ def _hats(space: LagrangeSpace, corners: int) -> Any:
     return found
 
 
-def lower(components: int, slopes: Iterable[tuple[Key, Key]]) -> tuple[bool, ...]:
+def lower(components: int, slopes: Iterable[tuple[Key, Key]], d: int) -> tuple[bool, ...]:
     """Return for every component whether it takes one degree less than the others.
 
     Its own equation must hold no derivative of it, and its terms together with other components must hold one derivative in all,
@@ -160,10 +160,12 @@ def lower(components: int, slopes: Iterable[tuple[Key, Key]]) -> tuple[bool, ...
     Args:
         components: number of components.
         slopes: for every derivative of the form's coefficients, the test function's value or derivative, and the unknown's.
+        d: number of coordinates; terms of the far side of interfaces say nothing here.
     """
     order = np.full((components, components), -1)
     for (c, place), (other, its) in slopes:
-        order[c, other] = max(order[c, other], (place > 0) + (its > 0))
+        if max(place, its) <= d:
+            order[c, other] = max(order[c, other], (place > 0) + (its > 0))
     found = []
     for c in range(components):
         others = [other for other in range(components) if other != c]

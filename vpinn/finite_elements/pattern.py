@@ -27,7 +27,9 @@ class Pattern:
     Attributes:
         rows: row of every entry, ascending within a column [entries].
         columns: column of every entry, ascending [entries].
-        places: number of the entry to which each entry of a cell's matrix is added [n_cells, n_rows, n_columns].
+        places: number of the entry to which each entry of a matrix is added [n_cells + 2 n_joints, n_rows, n_columns]: those of
+            cells first, then of tests on the near side and trials on the far side of each facet that joins two cells, then of
+            tests on the far side and trials on the near one.
     """
 
     rows: Short
@@ -37,7 +39,12 @@ class Pattern:
     @classmethod
     def of(cls, tests: LagrangeSpace, trials: LagrangeSpace) -> Pattern:
         """Return the pattern between the test and trial functions of a mesh."""
-        keys = trials.dofs[:, None, :] * tests.size + tests.dofs[:, :, None]
+        near, far = tests.joints[:, 0], tests.joints[:, 2]
+        rows, columns = (
+            np.concatenate([space.dofs, space.dofs[one], space.dofs[other]])
+            for space, one, other in ((tests, near, far), (trials, far, near))
+        )
+        keys = columns[:, None, :] * tests.size + rows[:, :, None]
         known, places = _unique(keys.ravel(), tests.size * trials.size)
         columns, rows = np.divmod(known, tests.size)
         return cls(rows.astype(np.int32), columns.astype(np.int32), torch.from_numpy(places.reshape(keys.shape)))
@@ -47,7 +54,7 @@ class Pattern:
         return torch.zeros(len(self.rows), dtype=torch.float64, device=HOST)
 
     def add(self, entries: Tensor, cells: Integers, block: Tensor) -> None:
-        """Add the matrices [m, n_rows, n_columns] of cells [m] to ``entries``."""
+        """Add matrices [m, n_rows, n_columns] to ``entries``; ``cells``: the cells, or where else in ``places`` they are [m]."""
         entries.index_add_(0, self.places[torch.from_numpy(cells)].reshape(-1), block.reshape(-1))
 
 

@@ -172,7 +172,7 @@ def degrees_of(problem: Problem, parts: Sequence[Integrand], degree: int | Mappi
             message = f"reference.fem.degree: no degree for {', '.join(missing)}; name every unknown, or give one number"
             raise InputError(message, where)
         return tuple(degree[unknown.name] for unknown in problem.unknowns for _ in range(unknown.components))
-    less = lower(offsets(problem)[-1], [pair for part in parts for pair in part.slopes])
+    less = lower(offsets(problem)[-1], [pair for part in parts for pair in part.slopes], problem.symbols.dimension)
     if degree == 1 and any(less):
         first = less.index(True)
         name = next(u.name for u, start in zip(problem.unknowns, offsets(problem)[1:], strict=True) if first < start)
@@ -195,7 +195,8 @@ def lowest_degree(problem: Problem) -> int:
     Raises:
         InputError: the form has second derivatives.
     """
-    return 1 + any(lower(offsets(problem)[-1], [pair for part in integrands(problem) for pair in part.slopes]))
+    slopes = [pair for part in integrands(problem) for pair in part.slopes]
+    return 1 + any(lower(offsets(problem)[-1], slopes, problem.symbols.dimension))
 
 
 def check(problem: Problem, degree: int | Mapping[str, int], refinements: int) -> Mesh:

@@ -33,9 +33,11 @@ class Whole:
         """Return what ``assemble`` fills for a vector."""
         return cls(vector, np.zeros_like(vector), np.zeros_like(vector))
 
-    def add(self, mixed: MixedSpace, pair: tuple[int, int], cells: NDArray[np.int64], block: Tensor) -> None:
-        """Add the product of matrices [m, n, k] of some cells [m], between a pair of components."""
-        tests, trials = ((mixed.first[c] + mixed.spaces[c].dofs[cells]) for c in pair)
+    def add(
+        self, mixed: MixedSpace, pair: tuple[int, int], cells: tuple[NDArray[np.int64], NDArray[np.int64]], block: Tensor
+    ) -> None:
+        """Add the product of matrices [m, n, k] of the cells of tests and of trials [m], between a pair of components."""
+        tests, trials = ((mixed.first[c] + mixed.spaces[c].dofs[own]) for c, own in zip(pair, cells, strict=True))
         if (taken := self.vector[trials]).any():
             found = block @ torch.from_numpy(taken)[:, :, None]
             torch.from_numpy(self.image).index_add_(0, torch.from_numpy(tests.ravel()), found.reshape(-1))

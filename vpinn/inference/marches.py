@@ -16,7 +16,7 @@ from ufl.classes import Form
 
 from vpinn.domain import Points, located_points
 from vpinn.errors import DivergenceError
-from vpinn.finite_elements import key_of
+from vpinn.finite_elements import Key, key_of
 from vpinn.forms import Background, Graph, Jet, RunNumber, build, compile_tape, components
 from vpinn.inference.basis import MARGINS, Basis
 from vpinn.inference.elements import forward_problem
@@ -102,10 +102,10 @@ class _Timed:
     def __call__(self, marched: Any) -> Array:
         """Return the values on a march [n components], point by point."""
         clock, first = self.problem.clock, 0
-        counts = dict[int, int]()
+        counts = dict[int, Key]()
         assert clock is not None
         for unknown in self.problem.unknowns:
-            counts[unknown.function.count()] = first
+            counts[unknown.function.count()] = first, 0
             first += unknown.components
         graph = Graph(frozenset(counts))
         tape = compile_tape(graph, [build(graph, part) for part in self.parts])

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ufl.classes import Form
 
 from vpinn.domain import Points, located_points
-from vpinn.finite_elements import MixedSpace, key_of, rule_degree
+from vpinn.finite_elements import Key, MixedSpace, key_of, rule_degree
 from vpinn.forms import Background, Graph, Jet, Tape, Value, build, compile_tape, components, derivatives, integrals
 from vpinn.placement import host
 from vpinn.problem import Problem
@@ -109,9 +109,9 @@ def make_sensors(observation: Observation, problem: Problem, mixed: MixedSpace) 
 def _sensors(
     expressions: Sequence[Any], points: Points, weights: Array | None, problem: Problem, mixed: MixedSpace
 ) -> Sensors:
-    first, counts = 0, dict[int, int]()
+    first, counts = 0, dict[int, Key]()
     for unknown in problem.unknowns:
-        counts[unknown.function.count()] = first
+        counts[unknown.function.count()] = first, 0
         first += unknown.components
     graph = Graph(frozenset(counts))
     nodes = [build(graph, part) for part in expressions]

@@ -15,7 +15,8 @@ from vpinn.domain import Points
 from vpinn.errors import InputError
 from vpinn.features.orthonormal.form import Derivative, IntegralInTime
 from vpinn.finite_elements import MixedSpace, lower, rule_degree
-from vpinn.finite_elements.assembly import Assembler, Placed
+from vpinn.finite_elements.assembly import Assembler
+from vpinn.finite_elements.local import Placed
 from vpinn.forms import Background, Value
 from vpinn.placement import HOST
 from vpinn.problem import Problem
@@ -119,4 +120,4 @@ def degrees(problem: Problem, parts: Sequence[IntegralInTime], degree: int) -> t
         for part in parts
         for (c, derivative), (_, other, its) in part.slopes
     ]
-    return tuple(max(1, degree - one) for one in lower(count, pairs))
+    return tuple(max(1, degree - one) for one in lower(count, pairs, problem.symbols.dimension))

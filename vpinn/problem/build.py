@@ -29,6 +29,7 @@ from vpinn.problem.expression import parse_expression, parse_form
 from vpinn.problem.formulation import FORMULATIONS, Formulation
 from vpinn.problem.given_fields import make_fields
 from vpinn.problem.in_time import check_settings_in_time, make_initial, refuse_conditions
+from vpinn.problem.interfaces import BETWEEN, Sides, joined
 from vpinn.problem.inverse import Inferred, make_inferred
 from vpinn.problem.limits import check_size, check_work
 from vpinn.problem.locations import file_inside, load_domain, output_directory
@@ -44,7 +45,7 @@ from vpinn.problem.scope import AT, Scope, make_scope
 from vpinn.problem.source import Source
 from vpinn.problem.symbols import make_symbols, nameable
 from vpinn.problem.time import Clock
-from vpinn.problem.unknown import Unknown
+from vpinn.problem.unknown import FAR, Unknown
 from vpinn.problem.values import fit_shape, parse_value
 from vpinn.problem.wording import closest
 
@@ -100,8 +101,12 @@ def build_problem(
     _check_numerics(settings, source, meshed)
     scope = define_constants(scope, settings, source, folder)
     domain, pieces = mark_parts(domain, settings, scope, source)
-    edge_tags = tuple(domain.mesh.edge_tags) if domain.mesh else ()
-    scope = replace(scope, facet_tags=tuple(domain.facet_tags), cell_tags=tuple(domain.cell_tags), edge_tags=edge_tags)
+    scope = replace(
+        scope,
+        facet_tags=tuple(domain.facet_tags),
+        cell_tags=tuple(domain.cell_tags),
+        edge_tags=tuple(domain.mesh.edge_tags) if domain.mesh else (),
+    )
     scope, inferred = make_inferred(
         settings.infer, source, make_fields(settings.fields, source, _timed(scope, settings), domain, folder)
     )
@@ -110,7 +115,8 @@ def build_problem(
     nodal = NodalParts(settings, source, scope, unknowns, domain)
     formulation, loads = nodal.split(_formulation(settings, source, scope, unknowns, python_form))
     if loads and domain.mesh:
-        domain = with_vertices(domain.mesh, [float(load.carriers.ravel()[0]) for load in loads])
+        whole = with_vertices(domain.mesh, [float(load.carriers.ravel()[0]) for load in loads if load.carriers is not None])
+        domain = replace(whole, joints=joined(loads, unknowns, source.place("form", formulation.name)))
     exact = _exact(settings, source, scope, unknowns, inferred)
     reference = None
     if settings.reference.file is not None:
@@ -194,6 +200,9 @@ def _define(scope: Scope, settings: Settings, source: Source) -> tuple[Scope, tu
         with source.located("unknowns", name):
             unknown = Unknown(name, test_name, shape, scope.symbols.coefficient(shape), scope.symbols.test_function(shape, part))
             scope = scope.define(name, unknown.function).define(test_name, unknown.test)
+            if len(scope.cell_tags) > 1:
+                far, far_test = scope.symbols.coefficient(shape), scope.symbols.test_function(shape, FAR + part)
+                unknown = replace(unknown, far=far, far_test=far_test)
             if scope.clock is not None:
                 clock = scope.clock.knowing(unknown.function, scope.symbols)
                 scope, unknown = scope.timed(clock), replace(unknown, rates=clock.rates[unknown.function])
@@ -210,19 +219,23 @@ def _formulation(
 ) -> Formulation:
     """Return the equation from text or from Python, after checking it."""
     kind, texts = FORMULATIONS[settings.form.formulation], settings.form.texts
+    scope = scope if kind.pointwise else replace(scope, sides=Sides.of(unknowns, scope.symbols))
     stated: list[Form | Expr] = [] if python_form is None else _checked(python_form(_python_names(scope)), kind, len(scope.tags))
     for number, text in enumerate(texts if python_form is None else ()):
         with source.located("form", kind.name, *([number] if len(texts) > 1 else [])):
             stated.append(parse_expression(text, scope) if kind.pointwise else parse_form(text, scope))
     with source.located("form", kind.name):
+        if scope.sides is not None:
+            stated = [scope.sides.settled(form) for form in stated if isinstance(form, Form)]
         return kind.make(stated, unknowns, scope.symbols)
 
 
 def _python_names(scope: Scope) -> SimpleNamespace:
     """Return the names that a form written in Python may use."""
-    measures = {name: TaggedMeasure(name, scope) for name in ("dx", "ds")}
+    measures = {name: TaggedMeasure(name, scope) for name in ("dx", "ds", "dS")}
     time = {} if scope.clock is None else {"dt": scope.clock.derivative}
-    return SimpleNamespace(**{**scope.names, **time, "x": scope.symbols.x, **measures, "delta": scope.point})
+    sides = {} if scope.sides is None else {"jump": scope.sides.jump, "avg": scope.sides.average}
+    return SimpleNamespace(**{**scope.names, **time, "x": scope.symbols.x, **measures, **sides, "delta": scope.point})
 
 
 def _checked(given: Any, kind: type[Formulation], tags: int) -> list[Form | Expr]:
@@ -245,7 +258,7 @@ def _checked(given: Any, kind: type[Formulation], tags: int) -> list[Form | Expr
     for integral in given.integrals():
         check_size(integral.integrand())
         number = integral.subdomain_id()
-        if integral.integral_type() not in ("cell", "exterior_facet") and AT not in integral.metadata():
+        if integral.integral_type() not in ("cell", "exterior_facet") and not {AT, BETWEEN} & integral.metadata().keys():
             raise InputError(f"integrals are over dx or ds, got {integral.integral_type()}")
         if number != "everywhere" and not (isinstance(number, int) and 0 <= number < tags):
             raise InputError(f"use the measures of the names passed in, as in names.ds('outlet'), got subdomain {number!r}")

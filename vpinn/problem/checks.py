@@ -16,7 +16,7 @@ from ufl.algorithms.remove_complex_nodes import remove_complex_nodes
 from ufl.classes import Expr, FacetNormal, Form, Zero
 
 from vpinn.errors import InputError
-from vpinn.problem.symbols import Symbols
+from vpinn.problem.symbols import Symbols, components
 from vpinn.problem.unknown import Unknown
 
 
@@ -77,13 +77,14 @@ def check_bilinear(form: Form, unknowns: Sequence[Unknown], symbols: Symbols, wh
 
 def _check_linear_in_tests(form: Form, unknowns: Sequence[Unknown], symbols: Symbols, what: str) -> None:
     """Refuse a form that is not linear in all test functions together."""
-    joint = symbols.test_function((sum(unknown.components for unknown in unknowns),))
+    tests = [test for unknown in unknowns for test in (unknown.test, unknown.far_test) if test is not None]
+    joint = symbols.test_function((sum(len(components(test)) for test in tests),))
     parts = {}
     first = 0
-    for unknown in unknowns:
-        entries = [joint[first + i] for i in range(unknown.components)]
-        parts[unknown.test] = ufl.as_vector(entries) if unknown.shape else entries[0]
-        first += unknown.components
+    for test in tests:
+        entries = [joint[first + i] for i in range(len(components(test)))]
+        parts[test] = ufl.as_vector(entries) if test.ufl_shape else entries[0]
+        first += len(entries)
     try:
         # inner(a, b) conjugates b; this changes nothing in real forms, but UFL's check of arity would refuse it
         for integral in remove_complex_nodes(apply_algebra_lowering(ufl.replace(form, parts))).integrals():

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Self, TypeVar, final
 
 import ufl
+from ufl.algorithms.analysis import extract_coefficients
 from ufl.classes import Expr, Form
 
 from vpinn.problem.checks import check_energy, check_strong, check_weak
@@ -123,7 +124,10 @@ class Energy(Formulation):
 
     def variation(self, unknowns: Sequence[Unknown], symbols: Symbols) -> Form:
         """Return the first variation of the energy."""
-        return total([ufl.derivative(self.integrals, unknown.function, unknown.test) for unknown in unknowns])
+        present = set(extract_coefficients(self.integrals))
+        pairs = [(unknown.function, unknown.test) for unknown in unknowns]
+        pairs += [(u.far, u.far_test) for u in unknowns if u.far is not None and u.far_test is not None and u.far in present]
+        return total([ufl.derivative(self.integrals, function, test) for function, test in pairs])
 
     def penalty(self, change: float, flux: float, length: float, dimension: int) -> float:
         """Return β = 500 (K/ℓ) L/D with ℓ = (K/S)^½ and the diameter D = d^½ L, which perturbs the solution by about 1/500."""

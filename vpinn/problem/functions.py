@@ -33,6 +33,8 @@ FUNCTIONS: dict[str, tuple[tuple[str, str], ...]] = {
         ("a*dx", "over the domain; dx('tag') over a group of cells"),
         ("a*ds", "over the boundary; ds('tag') over a part, ds('a', 'b') over two"),
         ("a*delta(0.3, 0.4)", "the value at a point, in a form solved by elements"),
+        ("a*dS('a', 'b')", "over the interface between two groups of cells, in a form solved by elements; n points into b"),
+        ("jump(a), avg(a)", "under dS: the value in the first group minus that in the second, and the mean of both"),
     ),
     "scalars": (
         ("abs(a), sign(a)", "absolute value, and −1, 0 or 1"),
@@ -99,16 +101,12 @@ MEANT = {
     "int": "multiply by dx or ds",
 }
 """Functions that users expect → what to write instead."""
-_CONTINUOUS = (
-    "unknowns are continuous across interfaces by every method; give a contact resistance a thin layer of cells, tagged, with a "
-    "conductivity of its own"
-)
 UNAVAILABLE = {
-    "dS": f"integrals over interfaces inside are not available: {_CONTINUOUS}; ds is the boundary",
+    "dS": "dS is the interface between two groups of cells, as in dS('a', 'b'); ds is the boundary",
     "dt": "a time derivative needs time = [start, end] in [domain]",
     "t": "time needs time = [start, end] in [domain]",
     "h": "the cell diameter h needs a mesh, and this domain has none",
-    "jump": f"jumps are not available: {_CONTINUOUS}",
-    "avg": f"averages over interfaces are not available: {_CONTINUOUS}",
+    "jump": "jump(a) stands in terms of an energy or weak form over dS('a', 'b'), between two groups of cells with tags",
+    "avg": "avg(a) stands in terms of an energy or weak form over dS('a', 'b'), between two groups of cells with tags",
 }
 """Names that mean something in other problems or in other languages → why they are not available here."""

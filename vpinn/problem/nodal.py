@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 from ufl.classes import Expr, Form
 
-from vpinn.domain import Domain, Mesh, located_points
+from vpinn.domain import Domain, Mesh, facing, located_points
 from vpinn.errors import InputError
 from vpinn.problem.checks import check_known
 from vpinn.problem.condition_sections import Boundary, Obstacle, PointSection
 from vpinn.problem.conditions import check_tags, fitted, named_unknown, refuse_overlap
 from vpinn.problem.formulation import Formulation
+from vpinn.problem.interfaces import BETWEEN
 from vpinn.problem.parts import Pieces
 from vpinn.problem.problem import Condition, Problem
 from vpinn.problem.restraints import Bound, Load, Support
@@ -126,17 +127,18 @@ class NodalParts:
         return Support(at, unknown.name, section.component, value, self.source.place(*key))
 
     def split(self, stated: Formulation) -> tuple[Formulation, tuple[Load, ...]]:
-        """Return a formulation without its terms at points and along edges, and these.
+        """Return a formulation without its terms at points, along edges and on interfaces, and these.
 
         Raises:
-            InputError: a point outside the domain, or no mesh; or nothing but points.
+            InputError: a point outside the domain, groups of cells that do not touch, or no mesh; or nothing but points.
         """
-        parts: dict[tuple[float, ...] | tuple[str, ...], list[Any]] = {}
+        parts: dict[tuple[str, tuple[Any, ...]], list[Any]] = {}
         spread = []
         for integral in stated.integrals.integrals():
-            if AT in integral.metadata():
+            if integral.metadata().keys() & {AT, BETWEEN}:
                 term = integral.reconstruct(integral_type="cell", metadata={})  # whose integrand is taken at the point
-                parts.setdefault(integral.metadata()[AT], []).append(term)
+                (place,) = integral.metadata().items()
+                parts.setdefault(place, []).append(term)
             else:
                 spread.append(integral)
         if not parts:
@@ -146,12 +148,22 @@ class NodalParts:
             if mesh is None:
                 raise InputError("delta needs a mesh, whose elements have nodes; use a rectangle or a box, or a mesh file")
             if self.settings.eigen is not None:
-                raise InputError("an eigenproblem has no terms at points or along edges; leave them out, or [eigen]")
+                raise InputError("an eigenproblem has no terms at points, edges or interfaces; leave them out, or [eigen]")
             if not spread:
                 raise InputError("the form has terms at points or edges alone; nothing determines the solution between them")
             kind = type(stated)
-            loads = tuple(Load(*self._carriers(mesh, place), kind.of(Form(terms))) for place, terms in parts.items())
+            loads = tuple(self._load(mesh, *place, kind.of(Form(terms))) for place, terms in parts.items())
             return kind.of(Form(spread)), loads
+
+    def _load(self, mesh: Mesh, kind: str, place: tuple[Any, ...], terms: Formulation) -> Load:
+        """Return terms of a kind of place, ``AT`` or ``BETWEEN``."""
+        if kind == AT:
+            return Load(*self._carriers(mesh, place), terms)
+        near, far = place
+        facing(mesh, near, far)
+        if self.scope.clock is not None or self.settings.infer or self.settings.parameters:
+            raise InputError("dS is for steady problems whose coefficients are known; leave out domain.time, infer or parameters")
+        return Load(f"dS({near!r}, {far!r})", None, terms, (near, far))
 
     def _carriers(self, mesh: Mesh, place: Sequence[float | str]) -> tuple[str, np.ndarray[Any, np.dtype[np.float64]]]:
         """Return how a place is written in a form, and the point or the edges."""

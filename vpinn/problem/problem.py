@@ -97,7 +97,7 @@ class Problem:
         initial: states of the unknowns at the start; no component has two.
         bounds: obstacles and contact conditions.
         supports: values held at points.
-        loads: terms of the form at points and along edges; ``formulation`` and ``variation`` are without them.
+        loads: terms of the form at points, along edges, on interfaces; ``formulation`` and ``variation`` are without them.
         parameters: those of a family of problems, see ``member``; None for a single problem.
         periodic: pairs of periodic sides; () if there are none.
         inverse: what is unknown beside the solution, and what was measured; None where all coefficients are known.
@@ -137,7 +137,10 @@ class Problem:
             return "an obstacle" if bound.on is None else "contact (at_least, at_most)", bound.where
         if self.supports:
             return "a value held at a point", self.supports[0].where
-        return ("a load at a point or along edges", self.where("form", self.formulation.name)) if self.loads else ("", "")
+        if not self.loads:
+            return "", ""
+        placed = "a load at a point or along edges" if self.loads[0].between is None else "a term over an interface"
+        return placed, self.where("form", self.formulation.name)
 
     @property
     def coordinates(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from ufl.classes import Expr
 
+from vpinn.domain import FacingPoints, Mesh, PlacedPoints, carried_points
 from vpinn.problem.formulation import Formulation
 
 Place = tuple[float, ...]
@@ -59,14 +60,23 @@ class Support:
 
 @dataclass(frozen=True, eq=False)
 class Load:
-    """Terms of the form at one point, ``- F*v*delta(0.3, 0.4)``, or along edges of the mesh, ``- f*v*ds('wire')``.
+    """Terms of the form at a point, ``- F*v*delta(0.3, 0.4)``, along edges of the mesh, ``- f*v*ds('wire')``, or on an interface.
 
     Attributes:
         told: how it is stated, as in "delta(0.3, 0.4)".
-        carriers: the point [1, 1, d], in the domain, or the ends of edges [m, 2, d].
+        carriers: the point [1, 1, d], in the domain, or the ends of edges [m, 2, d]; None of an interface.
         formulation: of the kind of the problem's; its integrands are taken there.
+        between: tags of the two groups of cells whose interface it is; None elsewhere.
     """
 
     told: str
-    carriers: NDArray[np.float64]
+    carriers: NDArray[np.float64] | None
     formulation: Formulation
+    between: tuple[str, str] | None = None
+
+    def points(self, mesh: Mesh, degree: int) -> PlacedPoints | FacingPoints:
+        """Return where the terms are taken on the mesh of the problem or a refinement; a rule of a degree on edges and facets."""
+        if self.between is not None:
+            return FacingPoints(mesh, *self.between, degree)
+        assert self.carriers is not None
+        return carried_points(mesh, self.carriers, degree)

@@ -16,6 +16,7 @@ from ufl.measure import Measure
 
 from vpinn.errors import InputError
 from vpinn.problem.functions import FIXED
+from vpinn.problem.interfaces import BETWEEN, Sides
 from vpinn.problem.operators import MEASURES, SYNTAX, make_operators
 from vpinn.problem.symbols import Symbols
 from vpinn.problem.time import Clock
@@ -38,6 +39,7 @@ class Scope:
         cell_tags: tags of cells, for dx.
         clock: time of the problem, with the time derivatives of the unknowns defined so far; None for a steady problem.
         edge_tags: tags of edges, in the plane inside the domain, for ds too.
+        sides: both values of unknowns on interfaces, in a form; None elsewhere.
     """
 
     symbols: Symbols
@@ -46,6 +48,7 @@ class Scope:
     cell_tags: tuple[str, ...] = ()
     clock: Clock | None = None
     edge_tags: tuple[str, ...] = ()
+    sides: Sides | None = None
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -58,15 +61,21 @@ class Scope:
         return "xyz"[: self.symbols.dimension]
 
     def measure(self, name: str, *tags: str) -> Measure:
-        """Return dx or ds over the parts with the given tags, or over everything without a tag or with "all".
+        """Return dx or ds over the parts with the given tags, or over everything without a tag or with "all"; or dS.
 
         Args:
-            name: "dx" or "ds".
-            tags: tags of cells for dx, of the boundary for ds.
+            name: "dx", "ds" or "dS".
+            tags: tags of cells for dx, of the boundary for ds, of the two groups of cells whose interface it is for dS.
 
         Raises:
             InputError: the domain does not have a tag; the message lists the tags it has.
         """
+        if name == "dS":
+            if self.sides is None:
+                raise InputError("dS is for terms of an energy or weak form, between two groups of cells with tags")
+            if len(tags) != 2 or tags[0] == tags[1]:
+                raise InputError(f"dS takes two groups of cells, as in dS('a', 'b'); tagged are {', '.join(self.cell_tags)}")
+            return Measure("vertex", domain=self.symbols.mesh, metadata={BETWEEN: tags})
         if name == "ds" and tags and set(tags) <= set(self.edge_tags):
             return Measure("vertex", domain=self.symbols.mesh, metadata={AT: tags})
         known = self.facet_tags if name == "ds" else self.cell_tags

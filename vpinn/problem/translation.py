@@ -181,7 +181,7 @@ class Translator:
         if node.keywords or any(isinstance(argument, ast.Starred) for argument in arguments):
             self.fail(node, "functions take plain arguments only")
         match name, arguments:
-            case (("dx" | "ds" | "delta"), _):
+            case (("dx" | "ds" | "dS" | "delta"), _):
                 return self._point(node) if name == "delta" else self._measure(node, name)
             case "conditional", [condition, a, b]:
                 return self._apply(node, ufl.conditional, self.condition(condition), self.tensor(a), self.tensor(b))
@@ -219,6 +219,9 @@ class Translator:
         if name == "dt" and self.scope.clock is not None and len(node.args) == 1:
             self._count_derivatives(node, 1)
             return self._apply(node, self.scope.clock.derivative, self.tensor(node.args[0]))
+        sides = self.scope.sides
+        if sides is not None and name in ("jump", "avg") and len(node.args) == 1:
+            return self._apply(node, sides.jump if name == "jump" else sides.average, self.tensor(node.args[0]))
         if name not in self.operators:
             if told := {**MEANT, **UNAVAILABLE}.get(name):
                 self.fail(node, told)

@@ -10,10 +10,10 @@ import ufl
 from numpy.typing import NDArray
 
 from vpinn.domain import BoundaryPart, LagrangeSpace
-from vpinn.forms import Background, components
+from vpinn.forms import Background, Field, components
 from vpinn.problem import Problem
 from vpinn.trial.enrichment import Enriched
-from vpinn.trial.field import MeshField
+from vpinn.trial.field import Across, MeshField
 from vpinn.trial.imposed import Imposed
 from vpinn.trial.trial import Trial
 
@@ -36,12 +36,15 @@ def elements_trial(problem: Problem, space: LagrangeSpace, values: NDArray[np.fl
     fields = tuple(MeshField(space, row) for row in values)
     symbols = [problem.symbols.coefficient() for _ in fields]
     parts = [raw + symbol for raw, symbol in zip(components(function), symbols, strict=True)]
-    unknowns = {}
+    unknowns, across = {}, {}
+    opposite = {symbol: problem.symbols.coefficient() for symbol in symbols} if problem.domain.with_cells().joints else {}
     imposed = list[Imposed]()
     first = 0
     for unknown in problem.unknowns:
         own = parts[first : first + unknown.components]
         unknowns[unknown.name] = ufl.as_vector(own) if unknown.shape else own[0]
+        if opposite:
+            across[unknown.name] = ufl.replace(unknowns[unknown.name], opposite)
         first += unknown.components
         for condition in problem.boundary:
             if condition.unknown == unknown.name and condition.value is not None:
@@ -50,8 +53,9 @@ def elements_trial(problem: Problem, space: LagrangeSpace, values: NDArray[np.fl
                 for component in which:
                     value = given[component if condition.component is None else 0]
                     imposed.append(Imposed(condition, component, value, NODES, f"elements of degree {space.degree}"))
-    background = Background(problem.domain, dict(zip((s.count() for s in symbols), fields, strict=True)))
-    return Trial(network, function, unknowns, background, tuple(imposed), elements=fields)
+    known: dict[int, Field] = dict(zip((s.count() for s in symbols), fields, strict=True))
+    known |= {opposite[symbol].count(): Across(field) for symbol, field in zip(symbols, fields, strict=True) if opposite}
+    return Trial(network, function, unknowns, Background(problem.domain, known), tuple(imposed), elements=fields, across=across)
 
 
 def conditions_alone(problem: Problem, trial: Trial) -> Trial:

@@ -50,6 +50,7 @@ class Evaluator:
         """
         graph = Graph(frozenset({trial.function.count()}))
         known = {u.function: trial.unknowns[u.name] for u in problem.unknowns}
+        known |= {u.far: trial.across[u.name] for u in problem.unknowns if u.far is not None and u.name in trial.across}
         parts = [part for expression in expressions for part in components(expression)]
         return cls(trial, compile_tape(graph, [build(graph, part, known) for part in parts]))
 

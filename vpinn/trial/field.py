@@ -53,6 +53,22 @@ class MeshField:
 
 
 @dataclass(frozen=True)
+class Across:
+    """A finite element function as seen from the far side of an interface.
+
+    Attributes:
+        field: the function.
+    """
+
+    field: MeshField
+
+    def jets(self, points: Points, order: int) -> dict[tuple[int, ...], Array]:
+        """Return what ``MeshField.jets`` does, in the cells on the far side of points of an interface."""
+        assert points.far is not None
+        return self.field.jets(points.far, order)
+
+
+@dataclass(frozen=True)
 class Beside:
     """Finite element functions that are added to a trained network, one for every component.
 

@@ -42,8 +42,6 @@ LAYERS = (30, 30, 30)
 """Default widths of the hidden layers."""
 GAP = 1e-6
 """Largest deviation of a lift from the boundary values, relative to 1 + their largest size, at which it counts as equal."""
-
-
 MOST_LIFTED = 6
 """Most dimensions in which values that vary are lifted into a box: the transfinite lift has three times the terms with each."""
 DEGREES = (4, 3, 2)
@@ -70,6 +68,7 @@ class Trial:
         scales: factors that make the network's outputs and the coefficients dimensionless; None if there are none.
         elements: finite element solution, one function per component, to which a network of one neuron is added; () for none.
         beside: finite element functions that are added to a trained network; None for none.
+        across: name → the unknown's value on the far side of interfaces, as far as it differs; {} for none.
     """
 
     network: Enriched
@@ -81,6 +80,7 @@ class Trial:
     scales: Scales | None = None
     elements: tuple[MeshField, ...] = ()
     beside: Beside | None = None
+    across: Mapping[str, Expr] = field(default_factory=dict)
 
     @property
     def space(self) -> LagrangeSpace | None:
