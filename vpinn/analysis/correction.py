@@ -97,7 +97,7 @@ class Correction:
         kept = ~prescribed | bool(candidates)
         whole = Whole.of(values)
         matrix = assemble(tangents, self.mixed, None, np.where(kept, np.cumsum(kept) - 1, -1), whole=whole)[1]
-        kernel = self._opened(matrix, candidates)
+        kernel = self._opened(matrix, candidates, ~prescribed)
         prescribed[kernel.pins] = True
         free, inside = np.flatnonzero(~prescribed), ~prescribed[kept]
         right = -(whole.residual + whole.image)[free]
@@ -146,11 +146,14 @@ class Correction:
         loose = {c for c in range(len(self.met)) if not prescribed[self.mixed.numbers(c)].any()}
         return [motion for motion in self.motions if loose.issuperset(motion.components)]
 
-    def _opened(self, matrix: Any, candidates: Sequence[Motion]) -> Kernel:
-        """Return those of the candidates that the form leaves undetermined, from its matrix [mixed.size, mixed.size]."""
+    def _opened(self, matrix: Any, candidates: Sequence[Motion], tested: NDArray[np.bool_]) -> Kernel:
+        """Return those of the candidates that the form leaves undetermined, from its matrix [mixed.size, mixed.size].
+
+        Test functions of prescribed values are none: where no fluid passes the boundary, they alone see the level of a pressure.
+        """
         if not candidates:
             return Kernel.of(self.mixed, ())
-        unseen = Kernel.of(self.mixed, candidates).unseen(matrix, np.ones(self.mixed.size, dtype=bool))
+        unseen = Kernel.of(self.mixed, candidates).unseen(matrix, tested)
         return Kernel.of(self.mixed, [motion for motion, one in zip(candidates, unseen, strict=True) if one])
 
 

@@ -97,6 +97,7 @@ def newton(
         if share == 1.0 and remaining * remaining <= TOLERANCE * length * size:
             return Converged(moved + simplified, step, matrix)
         values = moved
+        del solve, matrix  # as large as those of the next step
     raise DivergenceError(f"finite elements: Newton's method has not converged after {STEPS} steps; refine, or check the form")
 
 

@@ -91,6 +91,11 @@ class FiniteElementSolution(Evaluable):
     def interpolated(self, mixed: MixedSpace) -> Array:
         """Return the coefficients of the solution in other elements [mixed.size], nan at nodes outside the mesh."""
         result, first = np.empty(mixed.size), 0
+        if mixed.mesh is self.mesh:
+            for component, space in enumerate(mixed.spaces):
+                values = self.space.tabulate(space.reference_nodes)[0]
+                result[mixed.first[component] + space.dofs] = self.values[component][self.space.dofs] @ values.T
+            return result
         for unknown in self.problem.unknowns:
             for component in range(first, first + unknown.components):
                 values = self.evaluate(mixed.spaces[component].locations())[unknown.name]

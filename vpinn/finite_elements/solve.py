@@ -54,7 +54,8 @@ def solve_fem(
         degree: polynomial degree of the elements, 1 to 10; multipliers, such as the pressure of a flow, get one less. Or
             unknown → degree of its elements.
         refinements: how often the mesh is refined first, each cell into 2^d, 0 to 8.
-        near: a solution of the same problem with other elements, which shows where obstacles are touched.
+        near: a solution of the same problem with other elements, which shows where obstacles are touched, and where Newton's
+            method starts; None: it starts with the harmonic extension of the values that are given.
 
     Raises:
         InputError: the problem has no mesh, no weak form, or one with second derivatives; there would be too many degrees
@@ -78,16 +79,17 @@ def solve_fem(
     free[kernel.pins] = False  # some values are fixed instead of means, which are subtracted below
     numbering = np.where(free, np.cumsum(free) - 1, -1)
     linear = all(part.linear for part in parts)
+    contact = Contact.of(problem, mixed, background)
+    known = None if near is None or (linear and contact is None) else near.interpolated(mixed)
     if not linear:
-        values = extended(mixed, values, given)
+        begun = extended(mixed, values, given) if known is None else known
+        values = np.where(given | ~np.isfinite(begun), values, begun)
 
     def system(u: Array, matrix: bool) -> tuple[Array, Any]:
         full = values.copy()
         full[free] = u
         return assemble(assemblers, mixed, full, numbering, matrix)
 
-    contact = Contact.of(problem, mixed, background)
-    known = None if near is None or contact is None else near.interpolated(mixed)
     found, used = _found(system, values, free, contact, known, mixed, linear)
     values[free] = found.values
     if sources is not None:
