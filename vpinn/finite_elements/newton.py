@@ -126,8 +126,9 @@ def factorise(matrix: Any) -> Solver:
 
     Unknowns are ordered by minimum degree, and pivots stay on the diagonal unless they are tiny: for finite elements the factors
     then have fewer entries than with partial pivoting. In a saddle point problem, zeros on the diagonal are filled with a small
-    share of the entries that elimination would put there. That makes the matrix quasi-definite, so that any order has pivots
-    (Vanderbei 1995, SIAM J. Optim. 5, 100–113), and iterative refinement undoes the change. If the result is not accurate, the
+    share of the entries that elimination would put there. That makes the matrix quasi-definite, as it is where the diagonal has
+    both signs, as with a pressure of a nearly incompressible body: any order has pivots then (Vanderbei 1995, SIAM J. Optim. 5,
+    100–113), and iterative refinement undoes the change and the rounding of small pivots. If the result is not accurate, the
     matrix is factorised again with partial pivoting.
 
     Raises:
@@ -137,16 +138,17 @@ def factorise(matrix: Any) -> Solver:
 
     scale, complement = _sizes(matrix)
     probe = np.cos(np.arange(len(scale)) ** 2)
-    saddle = bool(complement.any())
+    diagonal, zeros = matrix.diagonal().real, bool(complement.any())
+    saddle = zeros or bool((diagonal > 0.0).any() and (diagonal < 0.0).any())
     symmetric = {"permc_spec": "MMD_AT_PLUS_A", "diag_pivot_thresh": 0.0 if saddle else 1e-3, "options": {"SymmetricMode": True}}
     columns = {"permc_spec": "COLAMD", "diag_pivot_thresh": PIVOT}
-    filled = (matrix + diags_array(SHARE * complement)).tocsc() if saddle else matrix
+    filled = (matrix + diags_array(SHARE * complement)).tocsc() if zeros else matrix
     for taken, way in ((filled, symmetric), (matrix, columns)):
         try:
             factors = apart(partial(splu, taken, **way))
         except RuntimeError:
             continue
-        solve: Solver = factors.solve if taken is matrix else partial(_refined, matrix, factors.solve, scale)
+        solve: Solver = partial(_refined, matrix, factors.solve, scale) if saddle and way is symmetric else factors.solve
         found = solve(scale * probe)
         missed = np.linalg.norm((matrix @ found) / scale - probe) / np.linalg.norm(probe)
         if missed <= 1e-6 and np.linalg.norm(scale * found) <= SINGULAR * np.linalg.norm(probe):
