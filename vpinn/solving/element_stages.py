@@ -14,7 +14,7 @@ import torch
 
 from vpinn.analysis import UNRESOLVED, Estimate, Estimator, concentrated, make_estimator, refined, resolved_data
 from vpinn.domain import CellPoints, divisible
-from vpinn.errors import VpinnError
+from vpinn.errors import InputError, VpinnError
 from vpinn.features import DEGREES, Direct
 from vpinn.finite_elements import FiniteElementSolution, expected_functions, lowest_degree, rule_degree, solve_fem
 from vpinn.placement import HOST
@@ -194,8 +194,11 @@ def degrees(problem: Problem) -> tuple[int, ...]:
     Raises:
         InputError: Finite elements cannot state the problem.
     """
+    d = problem.domain.dimension
+    if d not in DEGREES:
+        raise InputError(f"finite elements have at most {max(DEGREES)} dimensions, got {d}")
     lowest = lowest_degree(problem)
-    return tuple(degree for degree in DEGREES[problem.domain.dimension] if degree >= lowest)
+    return tuple(degree for degree in DEGREES[d] if degree >= lowest)
 
 
 def _affordable(problem: Problem, degree: int, seconds: float) -> bool:
