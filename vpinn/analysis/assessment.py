@@ -32,7 +32,7 @@ from vpinn.finite_elements import rule_degree
 from vpinn.forms import integrals
 from vpinn.metrics import Accuracy, Metrics
 from vpinn.objective import Objective, make_objective, quadrature_degree
-from vpinn.problem import Problem
+from vpinn.problem import Case
 from vpinn.solution import Solution
 from vpinn.trial import Evaluator
 
@@ -52,7 +52,7 @@ def assess(
     objective: Objective | None,
     estimator: Estimator | None,
     loss: float | None = None,
-    stated: Problem | None = None,
+    stated: Case | None = None,
     first: Solution | None = None,
     known: Estimate | None = None,
 ) -> Solution:
@@ -159,7 +159,7 @@ def _compare(
 
 def _trained_enough(
     solution: Solution,
-    stated: Problem,
+    stated: Case,
     objective: Objective,
     loss: float,
     estimator: Estimator | None,

@@ -14,7 +14,7 @@ from vpinn.domain import FacetPoints, gauss
 from vpinn.forms import components
 from vpinn.objective import Objective, TestSpace, make_objective
 from vpinn.placement import host, wide
-from vpinn.problem import Problem, Weak
+from vpinn.problem import Case, Weak
 from vpinn.trial import Evaluator, Trial
 
 Array = NDArray[np.float64]
@@ -75,7 +75,7 @@ class Residual:
         return np.sqrt(result)
 
 
-def make_residual(problem: Problem, trial: Trial, degree: int) -> Residual | None:
+def make_residual(problem: Case, trial: Trial, degree: int) -> Residual | None:
     """Return the residual of a problem on a mesh, tested with conforming elements.
 
     Args:

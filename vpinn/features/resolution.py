@@ -16,7 +16,7 @@ from vpinn.domain.quadrature import MAX_DEGREE
 from vpinn.errors import InputError
 from vpinn.objective import Objective, highest_order, make_objective, quadrature_degree, quadrature_rule
 from vpinn.placement import Placement
-from vpinn.problem import Problem
+from vpinn.problem import Case, Problem
 from vpinn.trial import MeshField, Trial
 
 ROWS = 2.0
@@ -38,7 +38,7 @@ class Objectives:
         placement: where the work is done, on the host.
     """
 
-    problem: Problem
+    problem: Case
     placement: Placement
     _made: dict[tuple[int, ...], Objective] = field(default_factory=dict)
 
@@ -113,14 +113,14 @@ def boundary_degree(mesh: Mesh, width: int) -> int:
     return min(30, math.ceil(2 * math.pow(points, 1 / (d - 1))) - 1)
 
 
-def ours(problem: Problem) -> bool:
+def ours(problem: Case) -> bool:
     """Return whether the number of quadrature points may be chosen: a Gauss rule without a given degree, on all points."""
     quadrature = problem.settings.quadrature
     free = quadrature_rule(problem)[0] == "gauss" and quadrature.degree is None
     return free and problem.settings.batch.size == "full"
 
 
-def sufficient_rule(problem: Problem, columns: int) -> tuple[int, int]:
+def sufficient_rule(problem: Case, columns: int) -> tuple[int, int]:
     """Return degree and halvings of a Gauss rule with ``ROWS`` points per column of a strong form, or the given ones if fixed."""
     degree, refine, mesh = quadrature_degree(problem, None), problem.settings.quadrature.refine, problem.domain.mesh
     if mesh is None or not ours(problem):
@@ -179,7 +179,7 @@ def least_degree(trial: Trial) -> int:
     return max(degrees, default=-1) + 2
 
 
-def affordable(problem: Problem, trial: Trial, width: int) -> bool:
+def affordable(problem: Case, trial: Trial, width: int) -> bool:
     """Return whether the tests for a further trial space are few, or no more than the features need in any case."""
     mesh, least = problem.domain.mesh, least_degree(trial)
     if mesh is None or least <= sufficient_degree(mesh, width, problem.settings.test_space.kind == "bubbles"):

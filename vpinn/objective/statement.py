@@ -34,7 +34,7 @@ from vpinn.objective.penalty import nitsche_weight, penalty_weight, residual_wei
 from vpinn.objective.test_functions import make_test_space
 from vpinn.objective.test_space import TestSpace
 from vpinn.placement import HERE, Placement
-from vpinn.problem import Problem, Settings
+from vpinn.problem import Case, Problem, Settings
 from vpinn.trial import Imposed, Trial, check_enrichment
 
 SUMMED = 2**22
@@ -69,7 +69,7 @@ class Integrands:
 
 
 def make_objective(  # noqa: PLR0913 (keywords of how points and tests are chosen)
-    problem: Problem,
+    problem: Case,
     trial: Trial,
     placement: Placement = HERE,
     degree: int | None = None,
@@ -120,7 +120,7 @@ def make_objective(  # noqa: PLR0913 (keywords of how points and tests are chose
     return Objective(found, space, outputs, estimator, placement, why, varied if drawn else (), unit)
 
 
-def summable(objective: Objective, problem: Problem, trial: Trial) -> Objective:
+def summable(objective: Objective, problem: Case, trial: Trial) -> Objective:
     """Return the objective itself, or one with fewer points if repeated sums over all of its points are not affordable."""
     if objective.size <= (AFFORDABLE if problem.settings.quadrature.refine else SUMMED):
         return objective
@@ -159,7 +159,7 @@ def _integrands(
     return cell, facet
 
 
-def quadrature_degree(problem: Problem, space: TestSpace | None, settings: Settings | None = None) -> int:
+def quadrature_degree(problem: Case, space: TestSpace | None, settings: Settings | None = None) -> int:
     """Return the quadrature degree of the settings (None for those of the problem file), or a default for mesh and test space.
 
     Without a test space the default falls from 10 on a hundred cells to 4 on a hundred thousand, because the number of points
@@ -174,7 +174,7 @@ def quadrature_degree(problem: Problem, space: TestSpace | None, settings: Setti
     return int(np.clip(round(14 - 2 * np.log10(max(1, problem.domain.n_cells))), 4, 10))
 
 
-def quadrature_rule(problem: Problem, settings: Settings | None = None) -> tuple[str, int]:
+def quadrature_rule(problem: Case, settings: Settings | None = None) -> tuple[str, int]:
     """Return the kind of quadrature rule and the number of points that it has on a hypercube.
 
     The default number is 2¹² in one dimension, 2¹⁴ in two and 2¹⁵ in more.
@@ -191,7 +191,7 @@ def quadrature_rule(problem: Problem, settings: Settings | None = None) -> tuple
     return rule, asked.points or 2 ** min(15, 10 + 2 * domain.dimension)
 
 
-def expected_points(problem: Problem) -> int:
+def expected_points(problem: Case) -> int:
     """Return how many quadrature points the settings of a problem put into its domain, before a test space asks for others."""
     rule, count = quadrature_rule(problem)
     refine = problem.settings.quadrature.refine
@@ -244,7 +244,7 @@ def _flux(
     return graph.add(terms)
 
 
-def _points(problem: Problem, side: Integrands, degree: int, refine: int, summed: bool, settings: Settings) -> PointSet:
+def _points(problem: Case, side: Integrands, degree: int, refine: int, summed: bool, settings: Settings) -> PointSet:
     """Return the quadrature points of some integrands."""
     domain, seed = problem.domain, settings.solver.seed
     rule, count = quadrature_rule(problem, settings)
@@ -256,7 +256,7 @@ def _points(problem: Problem, side: Integrands, degree: int, refine: int, summed
 
 
 def _measure(
-    problem: Problem,
+    problem: Case,
     trial: Trial,
     side: Integrands,
     space: TestSpace | None,

@@ -20,7 +20,7 @@ from vpinn.objective.statement import SUMMED
 from vpinn.optimization.method import Method
 from vpinn.optimization.settled import RuleLook
 from vpinn.optimization.training import Training
-from vpinn.problem import Problem, Settings
+from vpinn.problem import Case, Settings
 
 EVERY = {False: 20, True: 5}
 """Steps between evaluations on the finer rule (two values of J each), for methods without (False) and with curvature (True)."""
@@ -94,7 +94,7 @@ class Rules:
 
 
 def make_rules(
-    problem: Problem, settings: Settings, objective: Objective, made: Callable[[Settings], Objective]
+    problem: Case, settings: Settings, objective: Objective, made: Callable[[Settings], Objective]
 ) -> Rules | None:
     """Return finer rules for an objective over all points; None where the settings fix the rule, or none is finer.
 
