@@ -246,7 +246,7 @@ def test_a_problem_is_mathematics() -> None:
     asked = {
         str(path.relative_to(ROOT)): found
         for path in FILES
-        if stage_of(path) in WITHOUT_SETTINGS and (found := names_in(ast.parse(path.read_text())) & {"Case", "settings"})
+        if stage_of(path) in WITHOUT_SETTINGS and (found := names_in(ast.parse(path.read_text())) & {"Case", "Settings"})
     }
     assert asked == {}
 

@@ -31,7 +31,7 @@ from vpinn.analysis.drawn import DrawnPoints, assessed_objective
 from vpinn.analysis.estimate import Estimate, Estimator
 from vpinn.domain import BoundaryPart, CellPoints, FacetPoints, Inside, Region
 from vpinn.domain.quadrature import MAX_DEGREE
-from vpinn.objective import Objective, make_objective, quadrature_rule
+from vpinn.objective import Objective, Resolution, make_objective, quadrature_rule
 from vpinn.optimization import GaussNewton, promised_decrease
 from vpinn.problem import Case
 from vpinn.solution import Solution
@@ -152,7 +152,7 @@ def tests(
 
 def remedy(problem: Case) -> str:
     """Return what the user can do to make the quadrature finer."""
-    rule, _ = quadrature_rule(problem)
+    rule, _ = quadrature_rule(problem, problem.settings)
     if problem.domain.mesh is None:
         return "raise quadrature.points"
     return "raise quadrature.degree or refine the mesh" if rule == "gauss" else 'use quadrature.rule = "gauss"'
@@ -174,5 +174,6 @@ def _objective(problem: Case, trial: Trial, objective: Objective, more: int) -> 
         quadrature, solver = {"points": points.size}, {"seed": (settings.solver.seed + (more > 0)) % 2**32}
         changed = {"quadrature": settings.quadrature.model_copy(update=quadrature)}
         settings = settings.model_copy(update={**changed, "solver": settings.solver.model_copy(update=solver)})
-    found = make_objective(problem, trial, test_degree=tested, facet_degree=degrees.get(BoundaryPart), settings=settings)
+    resolution = Resolution(facets=degrees.get(BoundaryPart), tests=tested)
+    found = make_objective(problem, trial, resolution=resolution, settings=settings)
     return assessed_objective(problem, found)

@@ -29,7 +29,7 @@ from vpinn.domain import BISECTED, CellPoints, Inside, Mesh, Points, PointSet, b
 from vpinn.errors import InputError
 from vpinn.finite_elements import coefficients
 from vpinn.forms import Background, Graph, Tape, compile_tape
-from vpinn.objective.statement import Integrands
+from vpinn.objective.integrands import Integrands
 from vpinn.problem import Problem, Stated
 
 Array = NDArray[np.float64]

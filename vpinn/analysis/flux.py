@@ -18,7 +18,7 @@ from vpinn.errors import InputError
 from vpinn.finite_elements import coefficients
 from vpinn.forms import Graph, Node, build, compile_tape, components
 from vpinn.objective import bent, weakened
-from vpinn.objective.statement import Integrands
+from vpinn.objective.integrands import Integrands
 from vpinn.problem import Problem, Stated
 from vpinn.problem.operators import gradient
 from vpinn.trial import Evaluator, Trial

@@ -20,7 +20,7 @@ from vpinn.analysis.errors import SAMPLES, SEED, independent_points
 from vpinn.domain import AFFORDABLE, REGIONS, Domain, PointSet, Region, affordable_refine
 from vpinn.forms import Graph, build, compile_tape, integrals
 from vpinn.objective import quadrature_degree
-from vpinn.objective.statement import Integrands
+from vpinn.objective.integrands import Integrands
 from vpinn.problem import Case, Problem
 from vpinn.trial import Evaluator, Trial
 
@@ -128,7 +128,7 @@ def _terms(problem: Problem, side: Integrands, form: ufl.Form, known: Mapping[An
 def _degree(problem: Case, trial: Trial) -> int:
     """Return the degree of the coarser rule: that of training, or one that integrates products of the elements exactly."""
     own = trial.space or trial.beside
-    return max(quadrature_degree(problem, None), 0 if own is None else 2 * own.degree)
+    return max(quadrature_degree(problem, problem.settings), 0 if own is None else 2 * own.degree)
 
 
 def _points(problem: Case, region: Region, degree: int, finer: bool) -> PointSet:

@@ -18,7 +18,7 @@ from vpinn.domain import REGIONS, CellPoints, Inside, LagrangeSpace, Points, Reg
 from vpinn.finite_elements import Assembler, Rule, coefficients, key_of, linearised, terms_at
 from vpinn.forms import Graph, Jet, Value, compile_tape
 from vpinn.objective.control import by_parts, controlled
-from vpinn.objective.statement import Integrands
+from vpinn.objective.integrands import Integrands
 from vpinn.problem import Case, Load, Problem, Weak
 from vpinn.trial import Evaluator, Trial
 from vpinn.trial.network import Jets

@@ -28,7 +28,7 @@ from vpinn.features.recipes import Recipe
 from vpinn.features.resolution import local_degree
 from vpinn.finite_elements import Level
 from vpinn.forms import Graph, Jet, build, components, integrals
-from vpinn.objective import Objective, make_objective
+from vpinn.objective import Objective, Resolution, make_objective
 from vpinn.objective.linearisation import Rows, everything, linearise
 from vpinn.optimization import stated_problem
 from vpinn.placement import HERE, HOST
@@ -265,7 +265,7 @@ def _derivatives(stated: Case, trial: Trial) -> Objective:
                 parts.append(weight * length**order * derivative)
                 derivative = ufl.grad(derivative)
     functions = replace(stated, formulation=Strong(tuple(parts)), boundary=())
-    return make_objective(functions, replace(trial, imposed=(), background=background), degree=8)
+    return make_objective(functions, replace(trial, imposed=(), background=background), resolution=Resolution(8))
 
 
 def _stride(domain: Domain, size: int, enough: int) -> int:

@@ -14,7 +14,7 @@ import numpy as np
 from vpinn.domain import Mesh, functions_per_cell, gauss
 from vpinn.domain.quadrature import MAX_DEGREE
 from vpinn.errors import InputError
-from vpinn.objective import Objective, highest_order, make_objective, quadrature_degree, quadrature_rule
+from vpinn.objective import Objective, Resolution, highest_order, make_objective, quadrature_degree, quadrature_rule
 from vpinn.placement import Placement
 from vpinn.problem import Case, Problem
 from vpinn.trial import MeshField, Trial
@@ -58,9 +58,8 @@ class Objectives:
         rim = points if domain.mesh is None else max(points, boundary_degree(domain.mesh, width))
         key = (trial.function.count(), degree, points, rim, refine)
         if key not in self._made:
-            self._made[key] = make_objective(
-                problem, trial, self.placement, degree=points, test_degree=degree or None, facet_degree=rim, refine=refine
-            )
+            resolution = Resolution(points, rim, refine, degree or None)
+            self._made[key] = make_objective(problem, trial, self.placement, resolution)
         return self._made[key]
 
 
@@ -116,13 +115,13 @@ def boundary_degree(mesh: Mesh, width: int) -> int:
 def ours(problem: Case) -> bool:
     """Return whether the number of quadrature points may be chosen: a Gauss rule without a given degree, on all points."""
     quadrature = problem.settings.quadrature
-    free = quadrature_rule(problem)[0] == "gauss" and quadrature.degree is None
+    free = quadrature_rule(problem, problem.settings)[0] == "gauss" and quadrature.degree is None
     return free and problem.settings.batch.size == "full"
 
 
 def sufficient_rule(problem: Case, columns: int) -> tuple[int, int]:
     """Return degree and halvings of a Gauss rule with ``ROWS`` points per column of a strong form, or the given ones if fixed."""
-    degree, refine, mesh = quadrature_degree(problem, None), problem.settings.quadrature.refine, problem.domain.mesh
+    degree, refine, mesh = quadrature_degree(problem, problem.settings), problem.settings.quadrature.refine, problem.domain.mesh
     if mesh is None or not ours(problem):
         return degree, refine
     wanted = ROWS * columns / (mesh.n_cells * max(1, len(problem.formulation.equations)))

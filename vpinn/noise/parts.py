@@ -28,7 +28,7 @@ from vpinn.noise.minimum import Minimum
 from vpinn.noise.pilot import RateTrial, descend, polish
 from vpinn.noise.population import Population, kept, population
 from vpinn.noise.questions import settle
-from vpinn.objective import Objective, make_objective, quadrature_degree
+from vpinn.objective import Objective, Resolution, make_objective, quadrature_degree
 from vpinn.optimization import Start, make_start
 from vpinn.optimization.spectrum import difference_product, leading
 from vpinn.placement import HERE, Placement
@@ -269,8 +269,8 @@ def _unseen(problem: Case, trial: Trial, objective: Objective) -> Objective:
     """Return the objective on points that training does not use: a finer Gauss rule on a mesh, else points of another seed."""
     solver = problem.settings.solver
     settings = problem.settings.model_copy(update={"solver": solver.model_copy(update={"seed": solver.seed + 1})})
-    degree = min(MAX_DEGREE, quadrature_degree(problem, objective.test_space) + FINER)
-    return _as_sampled(make_objective(problem, trial, degree=degree, unit=objective.unit, settings=settings))
+    degree = min(MAX_DEGREE, quadrature_degree(problem, problem.settings, objective.test_space) + FINER)
+    return _as_sampled(make_objective(problem, trial, resolution=Resolution(degree), unit=objective.unit, settings=settings))
 
 
 def _middle(problem: Case, objective: Objective) -> int:

@@ -16,7 +16,7 @@ from functools import cache, cached_property
 
 from vpinn.domain.quadrature import MAX_DEGREE
 from vpinn.objective import Objective, quadrature_degree, quadrature_rule
-from vpinn.objective.statement import SUMMED
+from vpinn.objective.resolution import SUMMED
 from vpinn.optimization.method import Method
 from vpinn.optimization.settled import RuleLook
 from vpinn.optimization.training import Training
@@ -112,7 +112,7 @@ def make_rules(
     if not gauss and problem.domain.n_cells:
         return None
     levels = DEGREES * int(math.log2(times)) // problem.domain.dimension if gauss else times.bit_length()
-    lowest = min(quadrature_degree(problem, objective.test_space, settings), MAX_DEGREE - (DEGREES - 1) * FINER)
+    lowest = min(quadrature_degree(problem, settings, objective.test_space), MAX_DEGREE - (DEGREES - 1) * FINER)
 
     def make(level: int) -> Objective:
         halvings, step = divmod(level, DEGREES)

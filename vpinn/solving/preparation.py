@@ -21,7 +21,7 @@ from vpinn.features import PILOT, Elements, LeastSquares, Objectives, objective_
 from vpinn.finite_elements import check as check_finite_elements
 from vpinn.finite_elements import check_balance
 from vpinn.forms import Background, components, evaluate
-from vpinn.objective import Objective, highest_order, make_objective
+from vpinn.objective import Objective, Resolution, highest_order, make_objective
 from vpinn.optimization import (
     Method,
     Plan,
@@ -216,7 +216,8 @@ def _with_elements(problem: Case, settings: Settings, placement: Placement) -> S
     mesh, outputs = check_finite_elements(problem, FIRST, 0), sum(unknown.components for unknown in problem.unknowns)
     space = LagrangeSpace(mesh, FIRST)
     trial = elements_trial(problem, space, np.zeros((outputs, space.size)))
-    objective = make_objective(stated_problem(problem, trial, Elements.name), trial, placement, test_degree=FIRST)
+    stated = stated_problem(problem, trial, Elements.name)
+    objective = make_objective(stated, trial, placement, Resolution(tests=FIRST))
     with problem.source.located("batch"):
         plan = make_plan(Elements.name, settings, objective)
     return Setup(problem, settings, trial, objective, plan, reason=reason(problem, settings, Elements.name))

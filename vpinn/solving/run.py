@@ -204,7 +204,7 @@ def _placed(problem: Case, settings: Settings, device: str | None, threads: int 
         InputError: there is no such device, or the workers cannot share the work.
     """
     group = joined(settings.parallel.backend)
-    usual = min(usual_threads(expected_points(problem)), max(1, available_cores() // local_workers()))
+    usual = min(usual_threads(expected_points(problem, settings)), max(1, available_cores() // local_workers()))
     placement = _with(Placement.of(device, threads or usual), group)
     check_workers(problem, placement)
     return placement

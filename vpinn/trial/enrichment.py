@@ -20,7 +20,7 @@ from vpinn.domain import BoundaryPart, Points
 from vpinn.errors import InputError
 from vpinn.forms import Background, evaluate
 from vpinn.placement import HOST
-from vpinn.problem import Case, Condition
+from vpinn.problem import Condition, Problem
 from vpinn.trial.network import Derivative, Jets, Network, Pullback
 
 VANISHING = 1e-10
@@ -103,7 +103,7 @@ class Enriched(Network):
         return {(-1 - k, ()): values[k].expand(len(x)) for k in range(self.extra)}
 
 
-def vanishes(problem: Case, condition: Condition) -> bool:
+def vanishes(problem: Problem, condition: Condition) -> bool:
     """Return whether all enrich functions are zero on the boundary part of a condition.
 
     Raises:
@@ -117,7 +117,7 @@ def vanishes(problem: Case, condition: Condition) -> bool:
     return bool((here <= VANISHING * everywhere).all())
 
 
-def _on(problem: Case, points: Points) -> np.ndarray:
+def _on(problem: Problem, points: Points) -> np.ndarray:
     """Return the values of the k enrich functions at n points [k, n]."""
     values = evaluate(problem.enrich, points, Background(problem.domain))
     for number, row in enumerate(values):
@@ -125,7 +125,7 @@ def _on(problem: Case, points: Points) -> np.ndarray:
     return values
 
 
-def check_enrichment(problem: Case, points: Points) -> None:
+def check_enrichment(problem: Problem, points: Points) -> None:
     """Refuse enrich functions that are singular at quadrature points.
 
     Args:
@@ -145,12 +145,13 @@ def check_enrichment(problem: Case, points: Points) -> None:
             _refuse(problem, number, what, points, evaluate([expression], points, Background(problem.domain)).sum(0))
 
 
-def _refuse(problem: Case, number: int, what: str, points: Points, values: np.ndarray) -> None:
+def _refuse(problem: Problem, number: int, what: str, points: Points, values: np.ndarray) -> None:
     bad = np.flatnonzero(~np.isfinite(values))
     if len(bad):
         place = ", ".join(f"{coordinate:.6g}" for coordinate in points.x[bad[0]])
+        text = problem.source.data["network"]["enrich"][number]
         raise InputError(
-            f"the enrich function {problem.settings.network.enrich[number]!r} has no finite {what} at the point ({place}); "
+            f"the enrich function {text!r} has no finite {what} at the point ({place}); "
             "keep its singular points and lines outside the domain or on vertices of the mesh",
             problem.where("network", "enrich", number),
         )

@@ -178,7 +178,7 @@ def _conditions(problem: Problem, unknown: str, component: int) -> Iterator[tupl
 
 
 def _settle(
-    problem: Case, component: int, asked: Sequence[tuple[Condition, Expr]], known: dict[int, Field], rows: bool, corners: bool
+    problem: Problem, component: int, asked: Sequence[tuple[Condition, Expr]], known: dict[int, Field], rows: bool, corners: bool
 ) -> tuple[Factor | None, list[Imposed]]:
     """Decide how each condition on one component is imposed.
 
@@ -215,7 +215,7 @@ def _settle(
     return factor, settled + [Imposed(c, component, value, "exact", why) for c, value in exact]
 
 
-def _enrichable(problem: Case, condition: Condition) -> bool:
+def _enrichable(problem: Problem, condition: Condition) -> bool:
     """Return whether the enrich functions vanish on the part of a condition, so that it can be imposed exactly.
 
     Raises:
