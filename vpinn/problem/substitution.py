@@ -14,10 +14,10 @@ from ufl.classes import Expr
 
 from vpinn.errors import InputError
 from vpinn.problem.formulation import Formulation, Strong
-from vpinn.problem.problem import Problem
+from vpinn.problem.problem import Stated
 
 
-def substituted(problem: Problem, values: Mapping[Expr, Expr | float]) -> Problem:
+def substituted(problem: Stated, values: Mapping[Expr, Expr | float]) -> Stated:
     """Return a problem in which functions are replaced wherever they stand: in form, conditions, loads and exact solution.
 
     A number that ``Symbols.number`` made becomes that number, so that what is returned is an ordinary problem, of one member of
