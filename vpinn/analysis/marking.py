@@ -10,7 +10,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from vpinn.domain import Mesh, bisect, corners_of, creases, layered, touching
+from vpinn.domain import Mesh, bisect, creases, layered, touching
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -18,7 +18,7 @@ BULK = 0.5
 """Share of the squared error in the marked cells (Dörfler, SIAM J. Numer. Anal. 33 (1996), 1106–1124)."""
 FEW = {1: 0.15, 2: 0.15, 3: 0.05}
 """Dimension → share of the cells up to which the marked cells are few, so that smaller cells are better than a higher degree."""
-PEAK = 1e-3
+PEAK = 5e-3
 """Share of the squared error in the cells around a vertex above which the solution may be singular there: once the cells at the
 worst places are small, those at the next ones have most of the error."""
 DEEP = 5
@@ -53,7 +53,7 @@ def refined(mesh: Mesh, shares: Array) -> Mesh:
         return layered(mesh, lines)
     if mesh.dimension == 3:
         return bisect(mesh, bulk(shares))
-    peaks = mesh.nodes[_with_corners(mesh, _peaks(mesh, shares**2))]
+    peaks = mesh.nodes[_peaks(mesh, shares**2)]
     fine = bisect(mesh, bulk(shares))
     for _ in range(DEEP if len(peaks) else 0):
         vertices = fine.nodes[fine.vertices]
@@ -91,16 +91,3 @@ def _peaks(mesh: Mesh, squares: Array) -> Integers:
     densest = np.zeros(len(mesh.nodes))
     np.maximum.at(densest, vertices, density[vertices].max(axis=1)[:, None])
     return np.flatnonzero((around > PEAK * squares.sum()) & (density == densest))
-
-
-def _with_corners(mesh: Mesh, peaks: Integers) -> Integers:
-    """Return some vertices, and the corners of the boundary beside those that are none, where the solution may be singular instead.
-
-    On coarse cells the error near a corner can be larger in the cell beside that at the corner.
-    """
-    places = np.array([corner.place for corner in corners_of(mesh, np.zeros(len(mesh.boundary), dtype=np.int64), free=False)])
-    if not len(places):
-        return peaks
-    corners = np.flatnonzero((mesh.nodes[:, None] == places).all(axis=2).any(axis=1))
-    beside = np.isin(mesh.vertices, np.setdiff1d(peaks, corners)).any(axis=1)
-    return np.union1d(peaks, np.intersect1d(corners, mesh.vertices[beside]))
