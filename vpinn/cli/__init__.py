@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -78,51 +79,43 @@ def solve(  # noqa: PLR0913 (one argument per option)
     verbose: Verbose = False,
 ) -> None:
     """Solve a problem and write a run folder: field, figures, report, metrics and checkpoint."""
-    if resume and overwrite:
-        raise InputError("--resume goes on with the run in the folder and --overwrite replaces it; give one of them")
     if workers is not None and not is_worker():
         raise typer.Exit(launch(workers, restarts, main, context.obj, partial(_read, file, changes, seed, mesh_root)))
-    console = Console(stderr=True)
-    quiet, log = quiet or rank() > 0, None if rank() else log
-    with Waiting(console, quiet) as waiting:
-        waiting.begin(f"reading {file}", line=False)
-        problem, group = read_together(partial(_read, file, changes, seed, mesh_root))
-        directory = output or problem.directory
-        resume, overwrite = after_restart(group, directory, resume, overwrite)
-        waiting.begin("loading libraries", line=False)
-        from vpinn.output import TrainingProgress, as_table, failed_checks, field_formats, publish, solution_rows
-        from vpinn.solving import phases
-        from vpinn.solving import solve as run
+    read = partial(_read, file, changes, seed, mesh_root)
+    _run(read, file, output, resume, overwrite, threads, device, strict, log, quiet, verbose)
 
-        field_formats(problem)
-        if output is None:
-            group.by_first(lambda: check_unused(directory, "run.json", ("noise",)))
-        if verbose and group.first:
-            waiting.end()
-            show_problem(problem, device)
-        with group.held_by_first(claimed(directory)):
-            waiting.end()
-            with Interrupt(acknowledged) as interrupt, TrainingProgress(console, quiet) as progress, log_to(log) as told:
-                solution = run(
-                    problem, directory, resume=resume, overwrite=overwrite, threads=threads, device=device,
-                    report=progress, interrupt=interrupt, callbacks=(phases(progress.phase), *told),
-                )  # fmt: skip
-            unpublished = f"stopped by a signal after the solution was saved; draw its figures with vpinn report {directory}"
-            if interrupt.signal is not None and solution.metrics.get("stopped") == "signal":
-                steps = solution.metrics["steps"]
-                raise Stopped(interrupt.signal, f"stopped by a signal at step {steps}; the state is saved, go on with --resume")
-            if not group.first:
-                return
-            waiting.begin("figures and report")
-            with interrupt, interrupt.abandons(unpublished):
-                files = publish(solution, directory)
-    if not quiet and log != "-":
-        print_table(as_table(solution_rows(solution), files))
-    failed = failed_checks(solution)
-    for text in failed:
-        say(text, file=sys.stderr)
-    if failed and strict:
-        raise typer.Exit(CHECK_FAILED)
+
+@app.command(epilog="Example: `vpinn learn family.toml`, then `vpinn solve member.toml --from results/family-learned`")
+def learn(  # noqa: PLR0913 (one argument per option)
+    file: File,
+    changes: Set = None,
+    output: Folder = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder, from its checkpoint.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in the folder.")] = False,
+    seed: Seed = None,
+    threads: Threads = None,
+    device: Device = None,
+    mesh_root: MeshRoot = None,
+    strict: Strict = False,
+    log: Log = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Learn from members of a family, a file with [parameters], the weights and features that make further members fast.
+
+    The run folder, by default results/NAME-learned, is one that `vpinn solve … --from` starts from. Its report compares ways to
+    solve members that were not learned from: trained from random weights, from the nearest solved member and from learned
+    weights; by learned features, by plain least squares, and by a reduced space; at equal time and at equal accuracy.
+    """
+
+    def read() -> Problem:
+        from vpinn.problem import refuse_single
+
+        problem = _read(file, changes, seed, mesh_root)
+        refuse_single(problem, "vpinn learn")
+        return problem
+
+    _run(read, file, output, resume, overwrite, threads, device, strict, log, quiet, verbose, learns=True)
 
 
 app.command(epilog=sweep.EPILOG)(sweep.sweep)
@@ -147,6 +140,68 @@ app.command(epilog=noise.EPILOG)(noise.noise)
 
 for command, epilog in (*runs.COMMANDS, *start.COMMANDS):
     app.command(epilog=epilog)(command)
+
+
+def _run(  # noqa: PLR0913 (options of solve and learn)
+    read: Callable[[], Problem],
+    file: Path,
+    output: Path | None,
+    resume: bool,
+    overwrite: bool,
+    threads: int | None,
+    device: str | None,
+    strict: bool,
+    log: str | None,
+    quiet: bool,
+    verbose: bool,
+    learns: bool = False,
+) -> None:
+    """Run a problem and publish its solution: what ``solve`` and ``learn`` have in common."""
+    if resume and overwrite:
+        raise InputError("--resume goes on with the run in the folder and --overwrite replaces it; give one of them")
+    console = Console(stderr=True)
+    quiet, log = quiet or rank() > 0, None if rank() else log
+    with Waiting(console, quiet) as waiting:
+        waiting.begin(f"reading {file}", line=False)
+        problem, group = read_together(read)
+        usual = problem.directory.with_name(f"{problem.directory.name}-learned") if learns else problem.directory
+        directory = output or usual
+        resume, overwrite = after_restart(group, directory, resume, overwrite)
+        waiting.begin("loading libraries", line=False)
+        from vpinn.output import TrainingProgress, as_table, failed_checks, field_formats, publish, solution_rows
+        from vpinn.solving import learning_method, phases
+        from vpinn.solving import solve as run
+
+        field_formats(problem)
+        if output is None:
+            group.by_first(lambda: check_unused(directory, "run.json", ("noise",)))
+        if verbose and group.first:
+            waiting.end()
+            show_problem(problem, device)
+        with group.held_by_first(claimed(directory)):
+            waiting.end()
+            with Interrupt(acknowledged) as interrupt, TrainingProgress(console, quiet) as progress, log_to(log) as told:
+                solution = run(
+                    problem, directory, method=learning_method(problem) if learns else None, resume=resume, overwrite=overwrite,
+                    threads=threads, device=device, report=progress, interrupt=interrupt,
+                    callbacks=(phases(progress.phase), *told),
+                )  # fmt: skip
+            unpublished = f"stopped by a signal after the solution was saved; draw its figures with vpinn report {directory}"
+            if interrupt.signal is not None and solution.metrics.get("stopped") == "signal":
+                steps = solution.metrics["steps"]
+                raise Stopped(interrupt.signal, f"stopped by a signal at step {steps}; the state is saved, go on with --resume")
+            if not group.first:
+                return
+            waiting.begin("figures and report")
+            with interrupt, interrupt.abandons(unpublished):
+                files = publish(solution, directory)
+    if not quiet and log != "-":
+        print_table(as_table(solution_rows(solution), files))
+    failed = failed_checks(solution)
+    for text in failed:
+        say(text, file=sys.stderr)
+    if failed and strict:
+        raise typer.Exit(CHECK_FAILED)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -15,6 +15,7 @@ resume and `load` can read.
 | `marching`, `march_outcome` | problems that depend on time |
 | `eigen` | eigenvalue problems |
 | `families` | families of problems with parameters |
+| `learning`, `contest` | weights and features learned from members of a family, and what they are worth |
 | `staged` | how strategies that work in stages end: by themselves, by a signal, or by the time limit |
 | `events`, `logs` | what a run tells callbacks while it works; JSON lines and TensorBoard |
 | `strategies` | chooses the strategy of a problem |
@@ -26,6 +27,7 @@ resume and `load` can read.
 
 from vpinn.solving.events import Callback, Event, phases
 from vpinn.solving.few_coordinates import spaces_of_few_coordinates
+from vpinn.solving.learning import learning_method
 from vpinn.solving.logs import JsonLines, TensorBoard
 from vpinn.solving.preparation import Setup, prepare
 from vpinn.solving.run import load, solve
@@ -41,6 +43,7 @@ __all__ = [
     "State",
     "Strategy",
     "TensorBoard",
+    "learning_method",
     "load",
     "phases",
     "prepare",

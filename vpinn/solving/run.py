@@ -17,6 +17,7 @@ from vpinn.eigen import mode_problem
 from vpinn.families import Family
 from vpinn.inference import found_problem
 from vpinn.interrupt import Interrupt
+from vpinn.learning import FEATURES
 from vpinn.metrics import Cost, Metrics, Seconds
 from vpinn.objective import expected_points
 from vpinn.optimization import Plan, Training, load_arrays, samples_of
@@ -28,6 +29,7 @@ from vpinn.solution import Solution
 from vpinn.solving.divided import check_workers
 from vpinn.solving.events import Callback, Teller
 from vpinn.solving.families import answered
+from vpinn.solving.learning import learned_members
 from vpinn.solving.marching import arrays_of_stage, load_in_time
 from vpinn.solving.over_time import in_time, with_final_errors
 from vpinn.solving.strategies import make_strategy
@@ -162,6 +164,8 @@ def load(directory: str | os.PathLike[str], problem: Problem | None = None) -> S
         history = training.history.table
         samples = samples_of(training.state)
     members = None if family is None else answered(family, family.parameters.center).members
+    if posed.parameters is not None and family is None:
+        members = learned_members(posed, trial, training.state[FEATURES])
     found = Solution(problem, trial, wide(theta), metrics, history, arrays.get("cell_estimate"), samples, OUTLET, members)
     return in_time(posed, found)
 

@@ -12,6 +12,7 @@ from vpinn.solving.families import FamilyStrategy
 from vpinn.solving.few_coordinates import fits_few_coordinates
 from vpinn.solving.inverse import InverseStrategy
 from vpinn.solving.inverse_in_time import InverseMarchStrategy
+from vpinn.solving.learning import LEARNERS, LearningStrategy
 from vpinn.solving.least_squares import LeastSquaresStrategy
 from vpinn.solving.marching import MarchStrategy
 from vpinn.solving.preparation import Setup, prepare
@@ -28,6 +29,8 @@ def make_strategy(problem: Problem, settings: Settings, placement: Placement) ->
     check_walk(problem)
     if problem.eigen is not None:
         return EigenStrategy(problem, settings, placement.alone)
+    if problem.parameters is not None and settings.solver.method in LEARNERS:
+        return LearningStrategy(problem, settings, placement.alone)
     if problem.parameters is not None:
         return FamilyStrategy(problem, settings, placement.alone)
     if problem.inverse is not None:
