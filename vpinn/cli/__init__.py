@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -27,6 +26,16 @@ if TYPE_CHECKING:
 
 CHECK_FAILED = 5
 """Exit code of ``--strict`` where a check of the solution fails."""
+
+LEARN = "learn"
+"""Name of the command that learns from a family; it has the options of ``solve``."""
+LEARN_HELP = """Learn from members of a family, a file with [parameters], what makes further members fast: weights and features.
+
+The run folder, by default results/NAME-learned, is one that `vpinn solve … --from` starts from. Its report compares ways to solve
+members that were not learned from, at equal time and at equal accuracy: a network trained from random weights, from those of the
+nearest solved member and from learned weights; learned features; plain least squares; and a reduced space.
+"""
+LEARN_EPILOG = "Example: `vpinn learn family.toml`, then `vpinn solve member.toml --from results/family-learned`"
 
 # torch takes seconds to load: modules that need it are imported inside the commands, after the input has been checked
 
@@ -79,93 +88,16 @@ def solve(  # noqa: PLR0913 (one argument per option)
     verbose: Verbose = False,
 ) -> None:
     """Solve a problem and write a run folder: field, figures, report, metrics and checkpoint."""
-    if workers is not None and not is_worker():
-        raise typer.Exit(launch(workers, restarts, main, context.obj, partial(_read, file, changes, seed, mesh_root)))
-    read = partial(_read, file, changes, seed, mesh_root)
-    _run(read, file, output, resume, overwrite, threads, device, strict, log, quiet, verbose)
-
-
-@app.command(epilog="Example: `vpinn learn family.toml`, then `vpinn solve member.toml --from results/family-learned`")
-def learn(  # noqa: PLR0913 (one argument per option)
-    file: File,
-    changes: Set = None,
-    output: Folder = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder, from its checkpoint.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in the folder.")] = False,
-    seed: Seed = None,
-    threads: Threads = None,
-    device: Device = None,
-    mesh_root: MeshRoot = None,
-    strict: Strict = False,
-    log: Log = None,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-) -> None:
-    """Learn from members of a family, a file with [parameters], the weights and features that make further members fast.
-
-    The run folder, by default results/NAME-learned, is one that `vpinn solve … --from` starts from. Its report compares ways to
-    solve members that were not learned from: trained from random weights, from the nearest solved member and from learned
-    weights; by learned features, by plain least squares, and by a reduced space; at equal time and at equal accuracy.
-    """
-
-    def read() -> Problem:
-        from vpinn.problem import refuse_single
-
-        problem = _read(file, changes, seed, mesh_root)
-        refuse_single(problem, "vpinn learn")
-        return problem
-
-    _run(read, file, output, resume, overwrite, threads, device, strict, log, quiet, verbose, learns=True)
-
-
-app.command(epilog=sweep.EPILOG)(sweep.sweep)
-app.command(epilog=compare.EPILOG)(compare.compare)
-
-
-@app.command(epilog="Example: `vpinn check heat.toml --set quadrature.degree=6`")
-def check(
-    file: File,
-    changes: Set = None,
-    seed: Seed = None,
-    device: Device = None,
-    mesh_root: MeshRoot = None,
-    verbose: Verbose = False,
-) -> None:
-    """Check a problem file without solving it, and show the lowered form, points, parameters, method and memory needed."""
-    show_problem(_read(file, changes, seed, mesh_root), device)
-
-
-app.command(epilog=noise.EPILOG)(noise.noise)
-
-
-for command, epilog in (*runs.COMMANDS, *start.COMMANDS):
-    app.command(epilog=epilog)(command)
-
-
-def _run(  # noqa: PLR0913 (options of solve and learn)
-    read: Callable[[], Problem],
-    file: Path,
-    output: Path | None,
-    resume: bool,
-    overwrite: bool,
-    threads: int | None,
-    device: str | None,
-    strict: bool,
-    log: str | None,
-    quiet: bool,
-    verbose: bool,
-    learns: bool = False,
-) -> None:
-    """Run a problem and publish its solution: what ``solve`` and ``learn`` have in common."""
     if resume and overwrite:
         raise InputError("--resume goes on with the run in the folder and --overwrite replaces it; give one of them")
-    console = Console(stderr=True)
+    if workers is not None and not is_worker():
+        raise typer.Exit(launch(workers, restarts, main, context.obj, partial(_read, file, changes, seed, mesh_root)))
+    learns, console = context.command.name == LEARN, Console(stderr=True)
     quiet, log = quiet or rank() > 0, None if rank() else log
     with Waiting(console, quiet) as waiting:
         waiting.begin(f"reading {file}", line=False)
-        problem, group = read_together(read)
-        usual = problem.directory.with_name(f"{problem.directory.name}-learned") if learns else problem.directory
-        directory = output or usual
+        problem, group = read_together(partial(_read, file, changes, seed, mesh_root))
+        directory = output or (_learned_folder(problem) if learns else problem.directory)
         resume, overwrite = after_restart(group, directory, resume, overwrite)
         waiting.begin("loading libraries", line=False)
         from vpinn.output import TrainingProgress, as_table, failed_checks, field_formats, publish, solution_rows
@@ -202,6 +134,31 @@ def _run(  # noqa: PLR0913 (options of solve and learn)
         say(text, file=sys.stderr)
     if failed and strict:
         raise typer.Exit(CHECK_FAILED)
+
+
+app.command(LEARN, help=LEARN_HELP, epilog=LEARN_EPILOG)(solve)
+app.command(epilog=sweep.EPILOG)(sweep.sweep)
+app.command(epilog=compare.EPILOG)(compare.compare)
+
+
+@app.command(epilog="Example: `vpinn check heat.toml --set quadrature.degree=6`")
+def check(
+    file: File,
+    changes: Set = None,
+    seed: Seed = None,
+    device: Device = None,
+    mesh_root: MeshRoot = None,
+    verbose: Verbose = False,
+) -> None:
+    """Check a problem file without solving it, and show the lowered form, points, parameters, method and memory needed."""
+    show_problem(_read(file, changes, seed, mesh_root), device)
+
+
+app.command(epilog=noise.EPILOG)(noise.noise)
+
+
+for command, epilog in (*runs.COMMANDS, *start.COMMANDS):
+    app.command(epilog=epilog)(command)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -254,6 +211,18 @@ def _fail(message: str, code: int) -> int:
     if message and not rank():
         say(" ".join(message.split()), file=sys.stderr)
     return code
+
+
+def _learned_folder(problem: Problem) -> Path:
+    """Return the default folder of what is learned from a family.
+
+    Raises:
+        InputError: the problem is a single one.
+    """
+    from vpinn.problem import refuse_single
+
+    refuse_single(problem, "vpinn learn")
+    return problem.directory.with_name(f"{problem.directory.name}-learned")
 
 
 def _read(file: Path, changes: list[str] | None, seed: int | None, mesh_root: Path | None) -> Problem:

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from torch import Tensor
 
-from vpinn.learning.members import Array, Member, Members
+from vpinn.learning.members import Array, FamilyMember, Members
 from vpinn.optimization import Training
 from vpinn.optimization.meta import FeatureLearner, Learner
 from vpinn.optimization.method import Adam, Closure
@@ -43,7 +43,7 @@ class Learning:
     schedule: Schedule
 
     @cached_property
-    def those(self) -> list[Member]:
+    def those(self) -> list[FamilyMember]:
         """The members that are learned from, made when they are needed first."""
         return [self.members.at(values) for values in self.values]
 
@@ -86,7 +86,7 @@ class Learning:
         training.state = {**_named(WEIGHTS, own), FEATURES: features, **_named(_ADAM, adam)}
         return value * self.members.unit
 
-    def _on_many(self, one: Member, generator: np.random.Generator) -> Closure:
+    def _on_many(self, one: FamilyMember, generator: np.random.Generator) -> Closure:
         """Return J and ∇J on all points, or on many drawn now: at the solved last layer, few points would show noise alone."""
         objective = one.objective
         if objective.size <= ALL:

@@ -34,7 +34,7 @@ FINE = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
-class Member:
+class FamilyMember:
     """A member of a family with its trial space and its objective.
 
     Attributes:
@@ -115,11 +115,13 @@ class Members:
         asked = self.settings.batch.size
         return asked if isinstance(asked, int) else max(FEWEST, self.points // SHARE)
 
-    def at(self, values: Array) -> Member:
+    def at(self, values: Array) -> FamilyMember:
         """Return the member at values of the parameters [P]."""
         problem = member(self.family, values)
         trial = self.space(problem)
-        return Member(problem, trial, trained_objective(problem, self.settings, trial, self.name, self.placement, self.unit))
+        return FamilyMember(
+            problem, trial, trained_objective(problem, self.settings, trial, self.name, self.placement, self.unit)
+        )
 
 
 def begun(problem: Problem, settings: Settings, placement: Placement, name: str) -> Start:

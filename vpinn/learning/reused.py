@@ -6,8 +6,8 @@ import numpy as np
 from torch import Tensor
 
 from vpinn.errors import InputError
-from vpinn.learning.members import Member
-from vpinn.noise.biases import reuse
+from vpinn.learning.members import FamilyMember
+from vpinn.noise.biases import InnerStep, reuse
 from vpinn.noise.finding import Finding
 from vpinn.noise.population import kept, population
 from vpinn.noise.questions import settle
@@ -19,7 +19,7 @@ LANCZOS = 8
 """Steps of Lanczos' method that find the largest curvature, from which the inner step is chosen."""
 
 
-def reused_batch(one: Member, theta: Tensor, size: int, generator: np.random.Generator) -> list[Finding]:
+def reused_batch(one: FamilyMember, theta: Tensor, size: int, generator: np.random.Generator) -> list[Finding]:
     """Return the bias of the meta-gradient after one plain inner step, with its factor 1 − αH and without it.
 
     Args:
@@ -38,4 +38,5 @@ def reused_batch(one: Member, theta: Tensor, size: int, generator: np.random.Gen
         return []
     product = difference_product(objective.gradient, theta)
     stiffest = abs(float(leading(product, len(theta), 1, generator, min(len(theta), LANCZOS)).values[0]))
-    return settle([reuse(people, product, stiffest, size, generator, factor) for factor in (True, False)], BUDGET)[0]
+    steps = [InnerStep(size, stiffest, factor) for factor in (True, False)]
+    return settle([reuse(people, product, step, generator) for step in steps], BUDGET)[0]

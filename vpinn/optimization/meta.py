@@ -92,12 +92,21 @@ class Maml(Learner):
         """Return the state of Adam."""
         return Adam().initial(theta)
 
+    def outer_gradient(self, theta: Tensor, closure: Closure) -> tuple[float, Tensor]:
+        """Return J of a member before the inner steps, and ∇J [size] after them.
+
+        Args:
+            theta: common parameters [size].
+            closure: batch of the inner steps, which draws that of ∇J unless it is reused.
+        """
+        moved, value = self.adapted(theta, lambda: closure)
+        return value, (closure if self.reuse else _fresh(closure))(moved)[1]
+
     def step(
         self, theta: Tensor, state: State, closure: Closure, learning_rate: float, same: bool
     ) -> tuple[Tensor, State, float]:
         """Take one step."""
-        moved, value = self.adapted(theta, lambda: closure)
-        gradient = (closure if self.reuse else _fresh(closure))(moved)[1]
+        value, gradient = self.outer_gradient(theta, closure)
         new, state, _ = Adam().step(theta, state, Closure(lambda _: (value, gradient)), learning_rate, same)
         return new, state, value
 

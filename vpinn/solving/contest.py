@@ -24,7 +24,7 @@ from vpinn.families import Family, FamilyStage, solve_in_stages
 from vpinn.features import Elements
 from vpinn.finite_elements import Level
 from vpinn.interrupt import Interrupt
-from vpinn.learning import Learning, Member, begun, solve_last_layer
+from vpinn.learning import FamilyMember, Learning, begun, solve_last_layer
 from vpinn.optimization import Training, make_plan, train
 from vpinn.placement import Placement, wide
 from vpinn.problem import Problem, Settings, member
@@ -128,7 +128,7 @@ class _Contestants:
         solver = Solver(method=settings.learn.train, steps=settings.learn.adapt, seed=settings.solver.seed)
         return settings.model_copy(update={"solver": solver})
 
-    def _trained(self, one: Member, theta: Tensor, began: float) -> Course:
+    def _trained(self, one: FamilyMember, theta: Tensor, began: float) -> Course:
         """Return the course of a training; the time of making marks is too short to matter."""
         plan = make_plan(self._settings.learn.train, self._settings, one.objective)
         training = Training.start(one.objective.placement.put(theta), plan.method, self._settings.solver.seed)
@@ -148,7 +148,7 @@ class _Contestants:
         start = begun(problem, members.settings, members.placement, members.name)
         plan = make_plan(members.name, self._settings, start.objective)
         theta = start.start(plan.method, bool(plan.samplers))  # type: ignore[arg-type]
-        return self._trained(Member(problem, start.trial, start.objective), theta, began)
+        return self._trained(FamilyMember(problem, start.trial, start.objective), theta, began)
 
     def trained_from(self, values: Array, theta: Tensor) -> Course:
         """Train from given weights."""

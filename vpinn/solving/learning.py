@@ -83,7 +83,8 @@ class LearningStrategy(Strategy):
     def solve(self, state: State, hooks: Hooks) -> Callable[[], Outcome]:
         """Learn to the end of the schedule."""
         training, first = state.training, state.training.step
-        began, used, saved = time.perf_counter() - training.seconds, time.process_time(), time.perf_counter()
+        began = time.perf_counter() - training.seconds
+        saved, used = time.perf_counter(), time.process_time()
         size = self.plan.batch_size or self.middle.objective.size
         training.stopped = self._reason(training, hooks)
         while not training.stopped:
@@ -159,7 +160,8 @@ class LearningStrategy(Strategy):
 
     def _worth(self, training: Training, hooks: Hooks, spent: float) -> dict[str, Any]:
         """Return what the metrics say of learning: the bias of a reused batch, and the comparison on members not seen."""
-        learn, seed, learning = self.settings.learn, self.settings.solver.seed, self.learning
+        learning, learn = self.learning, self.settings.learn
+        seed = self.settings.solver.seed
         parameters = self.problem.parameters
         assert parameters is not None
         unseen = unused(parameters, learn.unseen, np.random.default_rng((seed, UNSEEN))) if learn.unseen else []
@@ -189,7 +191,8 @@ def learned_members(family: Problem, trial: Trial, features: Tensor) -> Callable
         trial: trial space of a member.
         features: weights with learned hidden layers [size].
     """
-    parameters, network, scales = family.parameters, trial.network, trial.scales
+    network, scales = trial.network, trial.scales
+    parameters = family.parameters
     assert parameters is not None
     assert scales is not None
 
