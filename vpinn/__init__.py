@@ -64,7 +64,7 @@ if TYPE_CHECKING:
 _LAZY = {
     "Problem": "vpinn.problem",
     "Solution": "vpinn.solution",
-    "load": "vpinn.solving.run",
+    "load": "vpinn.solving.loaded",
     "make_problem": "vpinn.problem",
     "read_problem": "vpinn.problem",
     "register": "vpinn.registry",

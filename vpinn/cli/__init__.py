@@ -15,7 +15,22 @@ from rich.console import Console
 from vpinn.cli import compare, noise, runs, start, sweep
 from vpinn.cli.display import acknowledged, log_to, prepare_streams, print_table, say, show_problem
 from vpinn.cli.launch import after_restart, is_worker, launch, rank, read_together
-from vpinn.cli.options import Device, File, Folder, Log, MeshRoot, Quiet, Restarts, Seed, Set, Strict, Threads, Verbose, Workers
+from vpinn.cli.options import (
+    Device,
+    File,
+    Folder,
+    Log,
+    MeshRoot,
+    Quiet,
+    Restarts,
+    Seed,
+    Set,
+    Start,
+    Strict,
+    Threads,
+    Verbose,
+    Workers,
+)
 from vpinn.errors import InputError, StorageError, VpinnError
 from vpinn.interrupt import Interrupt, Stopped
 from vpinn.storage import check_unused, claimed
@@ -81,6 +96,7 @@ def solve(  # noqa: PLR0913 (one argument per option)
     device: Device = None,
     workers: Workers = None,
     restarts: Restarts = 0,
+    start: Start = None,
     mesh_root: MeshRoot = None,
     strict: Strict = False,
     log: Log = None,
@@ -116,7 +132,7 @@ def solve(  # noqa: PLR0913 (one argument per option)
                 solution = run(
                     problem, directory, method=learning_method(problem) if learns else None, resume=resume, overwrite=overwrite,
                     threads=threads, device=device, report=progress, interrupt=interrupt,
-                    callbacks=(phases(progress.phase), *told),
+                    callbacks=(phases(progress.phase), *told), start=start,
                 )  # fmt: skip
             unpublished = f"stopped by a signal after the solution was saved; draw its figures with vpinn report {directory}"
             if interrupt.signal is not None and solution.metrics.get("stopped") == "signal":

@@ -134,7 +134,12 @@ def begun(problem: Problem, settings: Settings, placement: Placement, name: str)
 
 
 def solve_last_layer(problem: Problem, trial: Trial, theta: Tensor) -> Tensor:
-    """Return the parameters [size] whose last layer is found by least squares, with the hidden layers held as features.
+    """Return the parameters [size] of ``last_layer_solved``."""
+    return last_layer_solved(problem, trial, theta)[1]
+
+
+def last_layer_solved(problem: Problem, trial: Trial, theta: Tensor) -> tuple[Objective, Tensor, float]:
+    """Return the parameters whose last layer is found by least squares, with the hidden layers held as features.
 
     A nonlinear problem takes Newton steps that start from the given parameters.
 
@@ -143,6 +148,9 @@ def solve_last_layer(problem: Problem, trial: Trial, theta: Tensor) -> Tensor:
         trial: its trial space, with a network of any depth.
         theta: parameters [size].
 
+    Returns:
+        The objective of least squares, the parameters [size], and its value there.
+
     Raises:
         InputError: the form cannot be solved by least squares.
     """
@@ -150,4 +158,4 @@ def solve_last_layer(problem: Problem, trial: Trial, theta: Tensor) -> Tensor:
     objective = make_objective(stated, trial, HERE)
     network = cast("Features", trial.network)  # of any depth: the fit asks for the features of the last layer alone
     found = fit(objective, network, wide(theta), linear=is_linear(stated))
-    return Level.of(problem)(trial, found.theta)
+    return objective, Level.of(problem)(trial, found.theta), 0.5 * found.residual**2
