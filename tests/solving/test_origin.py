@@ -107,6 +107,10 @@ def test_newtons_method_starts_from_the_field_of_the_run(tmp_path: Path) -> None
     again = solve_fem(problem, 3, start=alone)
     assert again.steps < alone.steps
     assert np.abs(again.values - alone.values).max() < 1e-12
+
+
+@pytest.mark.slow
+def test_a_nonlinear_problem_is_solved_by_elements_from_a_field(tmp_path: Path) -> None:
     solve(vpinn.read_problem(written(tmp_path, BENT, method="elements")), tmp_path / "run", threads=1)
     found = solve(made(BENT), threads=1, start=tmp_path / "run")
     assert found.metrics["method"] == "elements"
@@ -125,3 +129,23 @@ def test_what_cannot_start_from_another_run_is_told(trained: Path, tmp_path: Pat
         solve(made(method="adam"), threads=1, start=tmp_path / "run")
     with pytest.raises(InputError, match="has no features for least squares"):
         solve(made(method="least-squares"), threads=1, start=tmp_path / "run")
+
+
+@pytest.mark.slow
+def test_what_was_learned_from_a_family_is_where_members_start(tmp_path: Path) -> None:
+    """Training starts from the learned weights, least squares takes the learned features, and folders tell of them."""
+    learned = written(tmp_path, FAMILY | {"learn": {"members": 4, "unseen": 0}}, method="reptile", steps=40)
+    solve(vpinn.read_problem(learned), tmp_path / "learned", threads=1)
+    origin = read_origin(tmp_path / "learned")
+    assert not torch.equal(origin.weights, origin.features)
+    other = {**BAR, "constants": {"c": 0.37}}
+    trained = solve(made(other, method="adam", steps=30, project=0), threads=1, start=tmp_path / "learned")
+    alone = solve(made(other, method="adam", steps=30, project=0), threads=1)
+    assert trained.error_estimate["relative_energy"] < 0.7 * alone.error_estimate["relative_energy"]
+    featured = solve(made(other), threads=1, start=tmp_path / "learned")
+    assert featured.metrics["method"] == "least-squares"
+    last = 7
+    assert torch.equal(featured.theta[:-last], origin.features[:-last])
+    assert featured.error_estimate["relative_energy"] < 0.1 * alone.error_estimate["relative_energy"]
+    member = vpinn.load(tmp_path / "learned").member({"c": 0.37})
+    assert np.allclose(member.evaluate([[0.3]])["u"], featured.evaluate([[0.3]])["u"], rtol=1e-9)
