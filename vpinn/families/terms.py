@@ -19,7 +19,7 @@ from vpinn.errors import InputError
 from vpinn.finite_elements import coefficients, linearised, terms_at
 from vpinn.finite_elements.form import Integrand, Key, compiled, key_of, offsets
 from vpinn.forms import Graph, Jet, Node, Parameter, Slot, Tape, build, compile_tape, components, separate
-from vpinn.objective.statement import Integrands
+from vpinn.objective.integrands import Integrands
 from vpinn.placement import host
 from vpinn.problem import Load, Parameters, Problem
 

@@ -20,7 +20,7 @@ from vpinn.optimization.batching import independent, samplers_of
 from vpinn.optimization.method import Adam
 from vpinn.optimization.projection import few_points, projected
 from vpinn.placement import HERE, Placement, wide
-from vpinn.problem import Problem, Settings, member
+from vpinn.problem import Case, Settings, member
 from vpinn.trial import Scales, Trial, make_trial
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class FamilyMember:
         objective: what training minimises.
     """
 
-    problem: Problem
+    problem: Case
     trial: Trial
     objective: Objective
 
@@ -81,7 +81,7 @@ class Members:
         plain: weights at which learning starts, as the network draws them [size].
     """
 
-    family: Problem
+    family: Case
     settings: Settings
     placement: Placement
     scales: Scales
@@ -91,7 +91,7 @@ class Members:
     plain: Tensor
 
     @classmethod
-    def of(cls, family: Problem, settings: Settings, placement: Placement, name: str) -> Members:
+    def of(cls, family: Case, settings: Settings, placement: Placement, name: str) -> Members:
         """Return the members of a family, with the scales of the one in the middle.
 
         Raises:
@@ -105,7 +105,7 @@ class Members:
         points = start.objective.batched[0].points.size
         return cls(family, settings, placement, scales, start.objective.unit, name, points, start.plain)
 
-    def space(self, problem: Problem) -> Trial:
+    def space(self, problem: Case) -> Trial:
         """Return the trial space of a member."""
         return make_trial(problem, layers=self.settings.network.layers).scaled(self.scales)
 
@@ -124,7 +124,7 @@ class Members:
         )
 
 
-def begun(problem: Problem, settings: Settings, placement: Placement, name: str) -> Start:
+def begun(problem: Case, settings: Settings, placement: Placement, name: str) -> Start:
     """Return the start of a network alone on a problem, with scales of its own."""
 
     def made(space: Trial, where: Placement, unit: float) -> Objective:
@@ -133,12 +133,12 @@ def begun(problem: Problem, settings: Settings, placement: Placement, name: str)
     return make_start(problem, make_trial(problem, layers=settings.network.layers), made, placement)
 
 
-def solve_last_layer(problem: Problem, trial: Trial, theta: Tensor) -> Tensor:
+def solve_last_layer(problem: Case, trial: Trial, theta: Tensor) -> Tensor:
     """Return the parameters [size] of ``last_layer_solved``."""
     return last_layer_solved(problem, trial, theta)[1]
 
 
-def last_layer_solved(problem: Problem, trial: Trial, theta: Tensor) -> tuple[Objective, Tensor, float]:
+def last_layer_solved(problem: Case, trial: Trial, theta: Tensor) -> tuple[Objective, Tensor, float]:
     """Return the parameters whose last layer is found by least squares, with the hidden layers held as features.
 
     A nonlinear problem takes Newton steps that start from the given parameters.

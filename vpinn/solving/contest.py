@@ -27,7 +27,7 @@ from vpinn.interrupt import Interrupt
 from vpinn.learning import FamilyMember, Learning, begun, solve_last_layer
 from vpinn.optimization import Training, make_plan, train
 from vpinn.placement import Placement, wide
-from vpinn.problem import Problem, Settings, member
+from vpinn.problem import Case, Settings, member
 from vpinn.problem.numerics import Solver
 from vpinn.solution import Solution
 from vpinn.solving.element_stages import solve_by_elements
@@ -62,7 +62,7 @@ class Way:
         refused: why it does not apply; "" if it does.
     """
 
-    solve: Callable[[Array, Problem], Course]
+    solve: Callable[[Array, Case], Course]
     offline: float = 0.0
     errors: list[list[float]] = field(default_factory=list)
     seconds: list[list[float]] = field(default_factory=list)
@@ -142,7 +142,7 @@ class _Contestants:
         train(one.objective, training, plan, mark, interrupt=self._signals)
         return course
 
-    def cold(self, values: Array, problem: Problem) -> Course:
+    def cold(self, values: Array, problem: Case) -> Course:
         """Train from random weights, with the scales that this member asks for."""
         began, members = time.process_time(), self._learning.members
         start = begun(problem, members.settings, members.placement, members.name)
@@ -155,7 +155,7 @@ class _Contestants:
         began = time.process_time()
         return self._trained(self._learning.members.at(values), theta, began)
 
-    def nearest(self, values: Array, problem: Problem) -> Course:
+    def nearest(self, values: Array, problem: Case) -> Course:
         """Train from the weights of the nearest of the members that were learned from, trained alike from random weights."""
         parameters = self._learning.members.family.parameters
         assert parameters is not None
@@ -168,14 +168,14 @@ class _Contestants:
             self.solving = max(self.solving, len(self._learning.values) * (time.process_time() - began))
         return self.trained_from(values, self._solved[nearest])
 
-    def featured(self, problem: Problem, theta: Tensor) -> Course:
+    def featured(self, problem: Case, theta: Tensor) -> Course:
         """Find the last layer of learned features by least squares."""
         began = time.process_time()
         trial = self._learning.members.space(problem)
         found = solve_last_layer(problem, trial, theta)
         return [(time.process_time() - began, trial, found)]
 
-    def least_squares(self, values: Array, problem: Problem) -> Course:
+    def least_squares(self, values: Array, problem: Case) -> Course:
         """Find the last layer of random features by least squares, as many as the tolerance needs."""
         began, solver = time.process_time(), self._learning.members.settings.solver
         own = Solver(method="least-squares", tolerance=solver.tolerance, seed=solver.seed)
@@ -185,7 +185,7 @@ class _Contestants:
         found = strategy.solve(state, Hooks(lambda training: None, lambda *kept: None, self._signals))().solution
         return [(time.process_time() - began, found.trial, found.theta)]
 
-    def reduced(self, values: Array, problem: Problem) -> Course:
+    def reduced(self, values: Array, problem: Case) -> Course:
         """Ask a reduced space, made before the first member."""
         if self._family is None:
             began, members = time.process_time(), self._learning.members
@@ -202,7 +202,7 @@ class _Contestants:
         return self._signals.signal is None
 
 
-def error_function(problem: Problem) -> Callable[[Trial, Tensor], float]:
+def error_function(problem: Case) -> Callable[[Trial, Tensor], float]:
     """Return trial space and parameters → largest relative L² error of all unknowns.
 
     The truth is the exact solution of the problem file, where it states one, else elements of high degree.

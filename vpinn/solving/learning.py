@@ -23,7 +23,7 @@ from vpinn.optimization.batching import samplers_of
 from vpinn.optimization.meta import Learner, Maml, Reptile
 from vpinn.optimization.schedule import Schedule
 from vpinn.placement import Placement, wide
-from vpinn.problem import Problem, Settings, member
+from vpinn.problem import Case, Settings, member
 from vpinn.process import settle_process
 from vpinn.solution import Solution
 from vpinn.solving.contest import contest, told
@@ -36,7 +36,7 @@ DRAWN, UNSEEN, BIAS = 1, 2, 3
 """Streams of random numbers, beside the seed: members to learn from, members not seen, batches that measure a bias."""
 
 
-def learning_method(problem: Problem) -> str:
+def learning_method(problem: Case) -> str:
     """Return the name of the learner that a problem file asks for, reptile where it asks for none."""
     asked = problem.settings.solver.method
     return asked if asked in LEARNERS else Reptile.name
@@ -54,7 +54,7 @@ class LearningStrategy(Strategy):
         InputError: members of the family cannot be trained, or not by the method that [learn] names.
     """
 
-    def __init__(self, problem: Problem, settings: Settings, placement: Placement) -> None:
+    def __init__(self, problem: Case, settings: Settings, placement: Placement) -> None:
         settle_process(placement.threads)
         solver, learn = settings.solver, settings.learn
         _check(problem, settings)
@@ -183,7 +183,7 @@ class LearningStrategy(Strategy):
         return {"learning": {**entries, "ways": errors}, "processor_seconds": seconds}
 
 
-def learned_members(family: Problem, trial: Trial, features: Tensor) -> Callable[[Mapping[str, float]], Solution]:
+def learned_members(family: Case, trial: Trial, features: Tensor) -> Callable[[Mapping[str, float]], Solution]:
     """Return what solves members of a family by learned features, from named values of its parameters.
 
     Args:
@@ -204,7 +204,7 @@ def learned_members(family: Problem, trial: Trial, features: Tensor) -> Callable
     return solved
 
 
-def _check(problem: Problem, settings: Settings) -> None:
+def _check(problem: Case, settings: Settings) -> None:
     """Refuse what learning cannot be done with.
 
     Raises:

@@ -19,7 +19,7 @@ from vpinn.learning import FEATURES
 from vpinn.march import MarchedSolution
 from vpinn.optimization import Training, load_arrays, samples_of
 from vpinn.placement import wide
-from vpinn.problem import Problem, is_marched, member, over_time
+from vpinn.problem import Case, is_marched, member, over_time
 from vpinn.solution import Solution
 from vpinn.solution_in_time import SolutionInTime
 from vpinn.solving.families import answered
@@ -30,7 +30,7 @@ from vpinn.solving.over_time import in_time
 from vpinn.trial import ACTIVATIONS
 
 
-def load(directory: str | os.PathLike[str], problem: Problem | None = None) -> Solution:
+def load(directory: str | os.PathLike[str], problem: Case | None = None) -> Solution:
     """Return the solution of a finished or unfinished run folder.
 
     Raises:

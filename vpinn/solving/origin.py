@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vpinn.errors import InputError
 from vpinn.finite_elements import solve_fem
-from vpinn.problem import Problem, Settings
+from vpinn.problem import Case, Settings
 from vpinn.solution import Solution
 from vpinn.trial import Enriched, Features, Trial, beside_elements, make_trial
 
@@ -55,7 +55,7 @@ class Origin:
         network = settings.network.model_copy(update={"layers": self.trial.network.layers[1:-1]})
         return settings.model_copy(update={"network": network})
 
-    def begun(self, problem: Problem, trial: Trial) -> Trial:
+    def begun(self, problem: Case, trial: Trial) -> Trial:
         """Return the trial space of a network in which its weights mean the same, without scales.
 
         Args:
@@ -78,7 +78,7 @@ class Origin:
         found = solve_fem(problem, self.trial.beside.degree)
         return beside_elements(problem, trial, found.space, found.values, f"as in {self.folder}")
 
-    def space(self, problem: Problem) -> Trial:
+    def space(self, problem: Case) -> Trial:
         """Return the trial space of a problem with its features, and its scales.
 
         Raises:

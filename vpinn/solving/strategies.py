@@ -7,7 +7,7 @@ from vpinn.errors import InputError
 from vpinn.features import Elements, LeastSquares
 from vpinn.objective.variation import is_linear
 from vpinn.placement import Placement
-from vpinn.problem import Problem, Settings, is_marched
+from vpinn.problem import Case, Settings, is_marched
 from vpinn.solving.eigen import EigenStrategy
 from vpinn.solving.elements import ElementsStrategy
 from vpinn.solving.families import FamilyStrategy
@@ -24,7 +24,7 @@ from vpinn.solving.strategy import Strategy
 
 
 def make_strategy(
-    problem: Problem, settings: Settings, placement: Placement, origin: Origin | None = None
+    problem: Case, settings: Settings, placement: Placement, origin: Origin | None = None
 ) -> Strategy:
     """Return the strategy for a problem, ready to start.
 
@@ -56,7 +56,7 @@ def make_strategy(
     return strategy_of(prepare(problem, placement, settings=settings))
 
 
-def _strategy_from(problem: Problem, settings: Settings, placement: Placement, origin: Origin) -> Strategy:
+def _strategy_from(problem: Case, settings: Settings, placement: Placement, origin: Origin) -> Strategy:
     """Return the strategy for a problem that starts from another run.
 
     ``method = "auto"`` takes the features of the run; if it has none, the problem is solved by elements from its field.
