@@ -27,7 +27,8 @@ BARS: dict[str, Any] = {
     "quadrature": {"degree": 7},
     "output": {"formats": ["csv"]},
 }
-GUIDE = (Path(__file__).parents[2] / "problems" / "README.md").read_text().split("## Learning from a family", 1)[1].split("\n## ", 1)[0]
+TEXT = (Path(__file__).parents[2] / "problems" / "README.md").read_text()
+GUIDE = TEXT.split("## Learning from a family", 1)[1].split("\n## ", 1)[0]
 
 
 def learning(steps: int, **learner: Any) -> Learning:
