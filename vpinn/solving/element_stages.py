@@ -124,7 +124,7 @@ def solve_by_elements(
     spare = 0.0
     first = degrees(problem)[0]
     problem = resolved_data(problem, lambda mesh: CellPoints(mesh, rule_degree(first, mesh)))
-    best = stage = _stage(problem, first, began)
+    best = stage = element_stage(problem, first, began)
     slow, pace = 0, best.seconds / counted(problem, first)
     while note(stage) and best.relative > method.aim and slow < PATIENCE:
         if method.time_limit is not None and stage.seconds > method.time_limit:
@@ -146,7 +146,7 @@ def solve_by_elements(
                 break
         ahead(cost * pace)
         try:
-            stage, before = _stage(changed, degree, began, stage), stage
+            stage, before = element_stage(changed, degree, began, stage), stage
             pace = (stage.seconds - before.seconds) / cost
         except VpinnError:
             break
@@ -156,7 +156,18 @@ def solve_by_elements(
     return best, "tolerance" if best.relative <= method.tolerance else "grown"
 
 
-def _stage(problem: Problem, degree: int, began: float, before: ElementStage | None = None) -> ElementStage:
+def element_stage(problem: Problem, degree: int, began: float, before: ElementStage | None = None) -> ElementStage:
+    """Return the solution of a problem by finite elements of one degree on its mesh, with its error estimate.
+
+    Args:
+        problem: The problem, on the mesh of the stage.
+        degree: Polynomial degree of the elements, ≥ 1.
+        began: When the first stage began, by ``time.perf_counter``.
+        before: The stage before; None for the first.
+
+    Raises:
+        VpinnError: Finite elements cannot solve the problem.
+    """
     found = solve_fem(problem, degree, near=None if before is None else before.found)
     trial = elements_trial(problem, found.space, found.values)
     estimator = make_estimator(problem, trial, degree)

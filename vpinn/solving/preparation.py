@@ -195,10 +195,10 @@ def _prepare(problem: Problem, settings: Settings, name: str, placement: Placeme
         objective = trained_objective(problem, settings, trial, name, placement)
     else:
 
-        def made(space: Trial, where: Placement, unit: float) -> Objective:
-            return trained_objective(problem, settings, space, name, where, unit)
+        def made(stated: Problem, space: Trial, where: Placement, unit: float) -> Objective:
+            return trained_objective(stated, settings, space, name, where, unit)
 
-        begun = begin(problem, trial, made, placement)
+        problem, begun = begin(problem, trial, made, placement)
         trial, objective = begun.trial, begun.objective
     with problem.source.located("batch"):
         plan = make_plan(name, settings, objective)
