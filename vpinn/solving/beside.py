@@ -108,11 +108,11 @@ def coarse_elements(problem: Problem, growth: float = GROWTH) -> ElementStage:
         best = min(best, stage, key=lambda one: one.relative)
         if slow:
             break
-    while best.estimate is not None and best.relative > LARGE:
-        mesh, estimate = best.found.mesh, best.estimate
-        if not divisible(mesh) or not concentrated(mesh, estimate.cells):
+    while best.relative > LARGE:
+        mesh, shares = best.found.mesh, None if best.estimate is None else best.estimate.cells
+        if shares is None or not divisible(mesh) or not concentrated(mesh, shares):
             break
-        finer = refined(mesh, estimate.cells)
+        finer = refined(mesh, shares)
         if finer.n_cells > growth * problem.domain.n_cells:
             break
         stage = element_stage(replace(problem, domain=finer), best.found.space.degree, began, best)
