@@ -194,7 +194,7 @@ def arrays_of_space(trial: Trial) -> tuple[Arrays, dict[str, Any]]:
     if trial.beside is not None:
         arrays["beside"] = np.stack([field.values for field in trial.beside.fields])
         meta["beside"] = [trial.beside.degree, trial.beside.why]
-    space = trial.space if trial.beside is None else trial.beside.fields[0].space
+    space = trial.space if trial.beside is None else trial.beside.space
     if space is not None:
         arrays |= {f"bisected.{k}": marked for k, marked in enumerate(space.mesh.bisected)}
     if isinstance(trial.network, Near):

@@ -69,7 +69,7 @@ def test_a_run_ends_nearer_than_elements_of_a_degree_less(form: dict[str, Any]) 
     places = [[0.3, 0.2], [0.8, 0.7], [0.5, 0.5]]
     exact, elements = (vpinn.solve_fem(problem, degree).evaluate(places)["u"] for degree in (6, 2))
     assert np.abs(solution.evaluate(places)["u"] - exact).max() <= np.abs(elements - exact).max()
-    assert solution.metrics["beside"] == {"degree": 3, "why": "the form differs between parts of the domain"}
+    assert solution.metrics["beside"] == {"degree": 3, "cells": 18, "why": "the form differs between parts of the domain"}
 
 
 def part(source: str, cells: int = 8, **changed: Any) -> vpinn.Problem:
@@ -150,7 +150,7 @@ def test_a_run_folder_keeps_them(tmp_path: Path) -> None:
     whole = solve(problem, tmp_path / "run", threads=1)
     places = [[-0.5, 0.5], [0.5, 0.5]]
     np.testing.assert_array_equal(load(tmp_path / "run").evaluate(places)["u"], whole.evaluate(places)["u"])
-    assert whole.metrics["beside"] == {"degree": 1, "why": "as the problem file asks"}
+    assert whole.metrics["beside"] == {"degree": 1, "cells": 24, "why": "as the problem file asks"}
 
 
 def test_none_where_they_are_not_wanted_or_the_solution_does_not_kink() -> None:
