@@ -50,8 +50,8 @@ class Finding:
           measurement is below it by at least ``CONFIDENCE`` standard errors.
         - "fails …": The difference exceeds the tolerance and ``CONFIDENCE`` standard errors. For a bound: the measurement is
           above it by more than ``CONFIDENCE`` standard errors.
-        - "equal within x %": Neither of these, but the difference and two standard errors add up to at most x %, three tolerances,
-          and 100 %.
+        - "equal within x %": Neither of these, but the difference and two standard errors add up to at most x %, three
+          tolerances, and 100 %.
         - "undecided …": Anything else; more samples could decide it.
         - "outside its assumption: …": An assumption of the theory is violated, and the verdict would not be one of agreement.
         - "not measured …", "measured only …": There is no measurement, or no prediction.

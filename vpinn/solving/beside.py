@@ -13,7 +13,7 @@ from vpinn.domain import divisible
 from vpinn.errors import InputError, VpinnError
 from vpinn.finite_elements import solve_fem
 from vpinn.objective import Objective
-from vpinn.optimization import Start, make_start
+from vpinn.optimization import Start, balanced_start, make_start
 from vpinn.placement import Placement
 from vpinn.problem import Problem
 from vpinn.solving.element_stages import STAGNANT, ElementStage, element_stage
@@ -55,8 +55,9 @@ def begin(
         InputError: The problem file asks for elements, but they cannot solve the problem.
     """
     asked = problem.settings.network.elements
+    problem, alone = balanced_start(problem, trial, made, placement)
     if asked == 0:
-        return problem, make_start(problem, trial, partial(made, problem), placement)
+        return problem, alone
     if asked != "auto":
         try:
             found = solve_fem(problem, asked)
@@ -64,7 +65,6 @@ def begin(
             raise InputError(f"network.elements = {asked}: {error.message}", problem.where("network", "elements")) from None
         both = beside_elements(problem, trial, found.space, found.values, "as the problem file asks")
         return problem, make_start(problem, both, partial(made, problem), placement)
-    alone = make_start(problem, trial, partial(made, problem), placement)
     mesh, parts = problem.domain.mesh, has_parts(problem)
     if mesh is None or (mesh.shape is not None and not parts) or alone.objective.size > MOST:
         return problem, alone
