@@ -11,11 +11,12 @@ import vpinn
 from vpinn.objective import make_objective
 from vpinn.optimization.balance import SIMILAR, _sizes, balanced_start
 from vpinn.placement import HERE
+from vpinn.problem import Case
 from vpinn.solving import prepare
 from vpinn.trial import make_trial
 
 
-def system(form: str, factor: float, **more: Any) -> vpinn.Problem:
+def system(form: str, factor: float, **more: Any) -> Case:
     """Heat with a source, and a second equation without data of its own in which the temperature is the load."""
     forms: dict[str, Any] = {
         "strong": ["-div(grad(T)) - 1e4", f"{factor!r}*(-div(grad(u)) - 1e-5*T)"],
@@ -53,5 +54,5 @@ def test_a_single_equation_and_an_energy_are_left_as_they_are() -> None:
         assert balanced_start(problem, make_trial(problem), _made, HERE)[0] is problem
 
 
-def _made(problem: vpinn.Problem, trial: Any, placement: Any, unit: float) -> Any:
+def _made(problem: Case, trial: Any, placement: Any, unit: float) -> Any:
     return make_objective(problem, trial, placement, unit=unit)

@@ -10,14 +10,14 @@ from vpinn.analysis.uniqueness import RECIPE, free_functions
 from vpinn.objective.variation import is_linear
 from vpinn.optimization import stated_problem
 from vpinn.placement import HOST
-from vpinn.problem import Problem
+from vpinn.problem import Case
 from vpinn.trial import Trial
 
 FIRST_CELLS = 600
 """Cells up to which that takes less than about half a second, so that it is done before the work."""
 
 
-def open_beforehand(problem: Problem, trial: Trial) -> bool:
+def open_beforehand(problem: Case, trial: Trial) -> bool:
     """Return whether functions can be added to any solution of a linear problem, other than rigid motions and constants.
 
     It is told without a solution, in less time than a first stage takes. Large meshes are left to the closing look.

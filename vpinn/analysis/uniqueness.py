@@ -28,11 +28,11 @@ from vpinn.features.recipes import Recipe
 from vpinn.features.resolution import local_degree
 from vpinn.finite_elements import Level
 from vpinn.forms import Graph, Jet, build, components, integrals
-from vpinn.objective import Objective, make_objective
+from vpinn.objective import Objective, Resolution, make_objective
 from vpinn.objective.linearisation import Rows, everything, linearise
 from vpinn.optimization import stated_problem
 from vpinn.placement import HERE, HOST
-from vpinn.problem import Problem, Strong
+from vpinn.problem import Case, Problem, Strong
 from vpinn.trial import Enriched, Evaluator, Features, Trial, conditions_alone
 
 Array = NDArray[np.float64]
@@ -74,7 +74,7 @@ GRADED = 10.0
 """Ratio of the largest to the smallest cell diameter above which all points are taken instead of every k-th."""
 
 
-def free_functions(problem: Problem, trial: Trial, theta: torch.Tensor, loss: float | None = None) -> Free | None:
+def free_functions(problem: Case, trial: Trial, theta: torch.Tensor, loss: float | None = None) -> Free | None:
     """Return the functions that can be added to a solution; None if there are none, or if they cannot be determined.
 
     Motions that ``Level`` fixes are left out: constants, such as that of a pressure, and rotations of finite elements.
@@ -97,7 +97,7 @@ def free_functions(problem: Problem, trial: Trial, theta: torch.Tensor, loss: fl
         return None
 
 
-def _found(problem: Problem, trial: Trial, theta: torch.Tensor) -> Free | None:
+def _found(problem: Case, trial: Trial, theta: torch.Tensor) -> Free | None:
     objectives, least = Objectives(stated_problem(problem, trial, "least-squares"), HERE), list[float]()
     derivatives = _derivatives(objectives.problem, trial)
     level = Level.of(problem)
@@ -158,7 +158,7 @@ class _Look:
 
     @classmethod
     def of(
-        cls, problem: Problem, objectives: Objectives, derivatives: Objective, trial: Trial, theta: torch.Tensor, width: int
+        cls, problem: Case, objectives: Objectives, derivatives: Objective, trial: Trial, theta: torch.Tensor, width: int
     ) -> _Look:
         """Return the ratios σ for ``width`` features per component, whose norm ‖φ‖ is that of the objective ``derivatives``.
 
@@ -249,7 +249,7 @@ class _Look:
         return unknowns(theta, points) - nothing(self.theta, points)
 
 
-def _derivatives(stated: Problem, trial: Trial) -> Objective:
+def _derivatives(stated: Case, trial: Trial) -> Objective:
     """Return the sum of squares of unknowns and derivatives up to the equations' order, in units of the domain's length.
 
     Where the coefficients of the equations are smaller, it is weighted by them (``local_sizes``).
@@ -265,7 +265,7 @@ def _derivatives(stated: Problem, trial: Trial) -> Objective:
                 parts.append(weight * length**order * derivative)
                 derivative = ufl.grad(derivative)
     functions = replace(stated, formulation=Strong(tuple(parts)), boundary=())
-    return make_objective(functions, replace(trial, imposed=(), background=background), degree=8)
+    return make_objective(functions, replace(trial, imposed=(), background=background), resolution=Resolution(8))
 
 
 def _stride(domain: Domain, size: int, enough: int) -> int:

@@ -22,7 +22,7 @@ from vpinn.storage import check_unused, claimed
 from vpinn.waiting import Waiting
 
 if TYPE_CHECKING:
-    from vpinn.problem import Problem
+    from vpinn.problem import Case
 
 CHECK_FAILED = 5
 """Exit code of ``--strict`` where a check of the solution fails."""
@@ -201,7 +201,7 @@ def _fail(message: str, code: int) -> int:
     return code
 
 
-def _read(file: Path, changes: list[str] | None, seed: int | None, mesh_root: Path | None) -> Problem:
+def _read(file: Path, changes: list[str] | None, seed: int | None, mesh_root: Path | None) -> Case:
     from vpinn.problem import read_problem
 
     return read_problem(file, [*(changes or []), *([] if seed is None else [f"solver.seed={seed}"])], mesh_root)

@@ -22,10 +22,10 @@ from vpinn.objective import Objective
 from vpinn.optimization.dimensionless import SHOWN, Start, flat_parameters, make_start
 from vpinn.optimization.projection import few_points
 from vpinn.placement import Placement, host
-from vpinn.problem import Problem
+from vpinn.problem import Case
 from vpinn.trial import Evaluator, Trial
 
-Make = Callable[[Problem, Trial, Placement, float], Objective]
+Make = Callable[[Case, Trial, Placement, float], Objective]
 """Makes an objective from a problem, a trial space, a placement and the unit of the functional."""
 SIMILAR = 10.0
 """Ratio of the largest to the smallest size up to which equations count as balanced."""
@@ -35,7 +35,7 @@ NOTHING = 1e-10
 """Residual without a network, relative to that of random weights, up to which an equation has no data."""
 
 
-def balanced_start(problem: Problem, trial: Trial, made: Make, placement: Placement) -> tuple[Problem, Start]:
+def balanced_start(problem: Case, trial: Trial, made: Make, placement: Placement) -> tuple[Case, Start]:
     """Return the problem with equations of similar size, and its dimensionless start; see ``make_start``.
 
     Args:
@@ -60,13 +60,13 @@ def balanced_start(problem: Problem, trial: Trial, made: Make, placement: Placem
     return problem, start
 
 
-def _divided(problem: Problem, sizes: NDArray[np.float64]) -> Problem:
+def _divided(problem: Case, sizes: NDArray[np.float64]) -> Case:
     """Return the problem with every equation divided by its size [equations]; those of size zero keep theirs."""
     factors = 1.0 / np.where(sizes > 0.0, sizes, 1.0)
     return replace(problem, formulation=problem.formulation.weighed(factors.tolist(), problem.unknowns))
 
 
-def _sizes(problem: Problem, trial: Trial, objective: Objective, theta: Tensor) -> NDArray[np.float64]:
+def _sizes(problem: Case, trial: Trial, objective: Objective, theta: Tensor) -> NDArray[np.float64]:
     """Return the size of the residual of every equation [equations]: a root mean square, or the dual norm of a weak form."""
     if objective.test_space is None:
         points = objective.measures[0].points

@@ -24,7 +24,7 @@ from vpinn.objective import Batch, Objective, is_sum_of_squares
 from vpinn.optimization.method import Method
 from vpinn.optimization.projection import few_points, last_layer, projected
 from vpinn.placement import HOST, Placement
-from vpinn.problem import Problem
+from vpinn.problem import Case, Problem
 from vpinn.trial import Enriched, Evaluator, Scales, Trial
 
 SCALES = (0.5, 1.0, 2.0, 4.0, 8.0)
@@ -93,7 +93,7 @@ class Start:
 
 
 def make_start(
-    problem: Problem, trial: Trial, made: Callable[[Trial, Placement, float], Objective], placement: Placement
+    problem: Case, trial: Trial, made: Callable[[Trial, Placement, float], Objective], placement: Placement
 ) -> Start:
     """Return the dimensionless trial space and objective of a problem.
 

@@ -17,7 +17,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from vpinn.domain import Domain
-from vpinn.objective import Objective, make_objective
+from vpinn.objective import Objective, Resolution, make_objective
 from vpinn.output.canvas import make_canvas
 from vpinn.output.convergence import convergence_figure
 from vpinn.output.curves import Line, Sections
@@ -56,7 +56,7 @@ def draw(solution: Solution, directory: Path, objective: Objective | None = None
         StorageError: A file could not be written.
     """
     written, problem = [], solution.problem
-    objective = objective or make_objective(problem, solution.trial, summed=True)
+    objective = objective or make_objective(problem, solution.trial, resolution=Resolution(summed=True))
     with styled():
         scene = make_scene(problem.domain)
         drawn = {

@@ -15,7 +15,7 @@ from vpinn.finite_elements import solve_fem
 from vpinn.objective import Objective
 from vpinn.optimization import Start, balanced_start, make_start
 from vpinn.placement import Placement
-from vpinn.problem import Problem
+from vpinn.problem import Case
 from vpinn.solving.element_stages import STAGNANT, ElementStage, element_stage
 from vpinn.trial import Trial, beside_elements, has_parts, make_trial
 
@@ -33,11 +33,11 @@ noise of mini-batches is larger than the error of the elements."""
 
 
 def begin(
-    problem: Problem,
+    problem: Case,
     trial: Trial,
-    made: Callable[[Problem, Trial, Placement, float], Objective],
+    made: Callable[[Case, Trial, Placement, float], Objective],
     placement: Placement,
-) -> tuple[Problem, Start]:
+) -> tuple[Case, Start]:
     """Return the problem and the start of training: of the network alone, or of the network added to finite elements.
 
     ``network.elements`` in the problem file decides this if it is a number. If it is "auto", the network is added to finite
@@ -77,15 +77,16 @@ def begin(
     estimate = None if estimator is None else estimator(theta)
     if stage.relative >= (math.inf if estimate is None else estimate.relative):
         return problem, alone
-    problem, found = stage.found.problem, stage.found
+    found = stage.found
     if stage.first is not None:
+        problem = replace(problem, domain=found.mesh)
         trial = make_trial(problem, layers=trial.network.layers[1:-1])
     why = "the form differs between parts of the domain" if parts else "they leave less than random features"
     both = beside_elements(problem, trial, found.space, found.values, why)
     return problem, make_start(problem, both, partial(made, problem), placement)
 
 
-def coarse_elements(problem: Problem, growth: float = GROWTH) -> ElementStage:
+def coarse_elements(problem: Case, growth: float = GROWTH) -> ElementStage:
     """Return finite elements to which a network is added, with their error estimate.
 
     Their degree rises while that halves the estimate and it is not small. If it is still large then, cells are bisected as long

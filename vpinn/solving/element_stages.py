@@ -14,11 +14,11 @@ import torch
 
 from vpinn.analysis import UNRESOLVED, Estimate, Estimator, concentrated, make_estimator, refined, resolved_data
 from vpinn.domain import CellPoints, divisible
-from vpinn.errors import VpinnError
+from vpinn.errors import InputError, VpinnError
 from vpinn.features import DEGREES, Direct
 from vpinn.finite_elements import FiniteElementSolution, expected_functions, lowest_degree, rule_degree, solve_fem
 from vpinn.placement import HOST
-from vpinn.problem import Problem
+from vpinn.problem import Case, Problem
 from vpinn.trial import Trial, elements_trial
 
 CHEAP = 2.0
@@ -57,6 +57,7 @@ class ElementStage:
     """A solution by finite elements of one degree on one mesh.
 
     Attributes:
+        problem: The problem, on the mesh of the elements.
         found: The solution.
         trial: Trial space that contains the solution.
         estimator: Estimator of its error; None if there is none for this form.
@@ -67,6 +68,7 @@ class ElementStage:
         seconds: Seconds since the first stage began.
     """
 
+    problem: Case
     found: FiniteElementSolution
     trial: Trial
     estimator: Estimator | None
@@ -99,7 +101,7 @@ class ElementStage:
 
 
 def solve_by_elements(
-    problem: Problem,
+    problem: Case,
     method: Direct,
     note: Callable[[ElementStage], bool] = lambda stage: True,
     ahead: Callable[[float], None] = lambda seconds: None,
@@ -156,7 +158,7 @@ def solve_by_elements(
     return best, "tolerance" if best.relative <= method.tolerance else "grown"
 
 
-def element_stage(problem: Problem, degree: int, began: float, before: ElementStage | None = None) -> ElementStage:
+def element_stage(problem: Case, degree: int, began: float, before: ElementStage | None = None) -> ElementStage:
     """Return the solution of a problem by finite elements of one degree on its mesh, with its error estimate.
 
     Args:
@@ -182,12 +184,12 @@ def element_stage(problem: Problem, degree: int, began: float, before: ElementSt
     elif before is not None:
         first = before.first
     cut = before is not None and problem.domain is not before.found.mesh
-    return ElementStage(found, trial, estimator, estimate, first, gain, cut, time.perf_counter() - began)
+    return ElementStage(problem, found, trial, estimator, estimate, first, gain, cut, time.perf_counter() - began)
 
 
-def _next(stage: ElementStage) -> tuple[Problem, int] | None:
+def _next(stage: ElementStage) -> tuple[Case, int] | None:
     """Return the problem on the mesh of the next stage, and its degree; None if there is no next stage."""
-    problem, degree = stage.found.problem, stage.found.space.degree
+    problem, degree = stage.problem, stage.found.space.degree
     mesh, rising = stage.found.mesh, degrees(problem)
     shares = None if stage.estimate is None else stage.estimate.cells
     higher = [p for p in rising if p > degree]
@@ -205,8 +207,11 @@ def degrees(problem: Problem) -> tuple[int, ...]:
     Raises:
         InputError: Finite elements cannot state the problem.
     """
+    d = problem.domain.dimension
+    if d not in DEGREES:
+        raise InputError(f"finite elements have at most {max(DEGREES)} dimensions, got {d}")
     lowest = lowest_degree(problem)
-    return tuple(degree for degree in DEGREES[problem.domain.dimension] if degree >= lowest)
+    return tuple(degree for degree in DEGREES[d] if degree >= lowest)
 
 
 def _affordable(problem: Problem, degree: int, seconds: float) -> bool:

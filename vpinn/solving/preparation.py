@@ -21,7 +21,7 @@ from vpinn.features import PILOT, Elements, LeastSquares, Objectives, objective_
 from vpinn.finite_elements import check as check_finite_elements
 from vpinn.finite_elements import check_balance
 from vpinn.forms import Background, components, evaluate
-from vpinn.objective import Objective, highest_order, make_objective
+from vpinn.objective import Objective, Resolution, highest_order, make_objective
 from vpinn.optimization import (
     Method,
     Plan,
@@ -37,7 +37,7 @@ from vpinn.optimization import (
     with_layers,
 )
 from vpinn.placement import HERE, Placement
-from vpinn.problem import Problem, Settings, over_time, refuse_several
+from vpinn.problem import Case, Problem, Settings, over_time, refuse_several
 from vpinn.process import settle_process
 from vpinn.solving.beside import begin
 from vpinn.trial import Trial, elements_trial, make_trial
@@ -66,7 +66,7 @@ class Setup:
         begun: Start of training; None for methods without steps.
     """
 
-    problem: Problem
+    problem: Case
     settings: Settings
     trial: Trial
     objective: Objective
@@ -77,7 +77,7 @@ class Setup:
     begun: Start | None = None
 
     @property
-    def stated(self) -> Problem:
+    def stated(self) -> Case:
         """The problem in the formulation that is solved, which may differ from that of the file (energy, weak or strong)."""
         return stated_problem(self.problem, self.trial, self.plan.method.name)
 
@@ -90,7 +90,7 @@ class Setup:
 
 
 def prepare(
-    problem: Problem, placement: Placement = HERE, trains: bool = True, settings: Settings | None = None
+    problem: Case, placement: Placement = HERE, trains: bool = True, settings: Settings | None = None
 ) -> Setup:
     """Return trial space, objective and plan of a problem.
 
@@ -155,7 +155,7 @@ def _told(place: NDArray[np.float64]) -> str:
     return ", ".join(f"{axis} = {value:.4g}" for axis, value in zip("xyz", place, strict=False))
 
 
-def _check_exact(problem: Problem) -> None:
+def _check_exact(problem: Case) -> None:
     """Refuse an exact solution that is not real and finite everywhere in the domain, before any work is done.
 
     Raises:
@@ -171,7 +171,7 @@ def _check_exact(problem: Problem) -> None:
                 raise InputError("it is not real and finite everywhere in the domain; nothing can be compared with it")
 
 
-def _prepare(problem: Problem, settings: Settings, name: str, placement: Placement, trains: bool) -> Setup:
+def _prepare(problem: Case, settings: Settings, name: str, placement: Placement, trains: bool) -> Setup:
     if name == Elements.name:
         return _with_elements(problem, settings, placement.home.alone)
     direct = name == LeastSquares.name
@@ -195,7 +195,7 @@ def _prepare(problem: Problem, settings: Settings, name: str, placement: Placeme
         objective = trained_objective(problem, settings, trial, name, placement)
     else:
 
-        def made(stated: Problem, space: Trial, where: Placement, unit: float) -> Objective:
+        def made(stated: Case, space: Trial, where: Placement, unit: float) -> Objective:
             return trained_objective(stated, settings, space, name, where, unit)
 
         problem, begun = begin(problem, trial, made, placement)
@@ -211,12 +211,13 @@ def _prepare(problem: Problem, settings: Settings, name: str, placement: Placeme
     return Setup(problem, settings, trial, objective, plan, others, objectives, reason(problem, settings, name), begun)
 
 
-def _with_elements(problem: Problem, settings: Settings, placement: Placement) -> Setup:
+def _with_elements(problem: Case, settings: Settings, placement: Placement) -> Setup:
     """Return the setup of finite elements, of the lowest degree that will be used."""
     mesh, outputs = check_finite_elements(problem, FIRST, 0), sum(unknown.components for unknown in problem.unknowns)
     space = LagrangeSpace(mesh, FIRST)
     trial = elements_trial(problem, space, np.zeros((outputs, space.size)))
-    objective = make_objective(stated_problem(problem, trial, Elements.name), trial, placement, test_degree=FIRST)
+    stated = stated_problem(problem, trial, Elements.name)
+    objective = make_objective(stated, trial, placement, Resolution(tests=FIRST))
     with problem.source.located("batch"):
         plan = make_plan(Elements.name, settings, objective)
     return Setup(problem, settings, trial, objective, plan, reason=reason(problem, settings, Elements.name))

@@ -10,7 +10,7 @@ from typing import TypedDict, Unpack
 from rich.console import Console
 
 from vpinn.optimization import Plan, Training
-from vpinn.problem import Problem
+from vpinn.problem import Case
 from vpinn.solution import Solution
 from vpinn.solving.events import Callback, phases
 from vpinn.solving.run import Report
@@ -36,7 +36,7 @@ class Options(TypedDict, total=False):
 
 
 def solve(
-    problem: Problem,
+    problem: Case,
     directory: str | os.PathLike[str] | None = None,
     *,
     callbacks: Sequence[Callback] = (),

@@ -21,7 +21,7 @@ from vpinn.metrics import Cost, Metrics, Seconds
 from vpinn.objective import expected_points
 from vpinn.optimization import Plan, Training, load_arrays, samples_of
 from vpinn.placement import Placement, wide
-from vpinn.problem import Problem, Settings, check_settings_in_time, is_marched, member, over_time
+from vpinn.problem import Case, Settings, check_settings_in_time, is_marched, member, over_time
 from vpinn.problem.validation import validate
 from vpinn.process import available_cores, peak_memory_mb, usual_threads
 from vpinn.solution import Solution
@@ -40,7 +40,7 @@ Report = Callable[[Training, Plan], None]
 
 
 def solve(  # noqa: PLR0913 (keywords of the public interface)
-    problem: Problem,
+    problem: Case,
     directory: str | os.PathLike[str] | None = None,
     *,
     method: str | None = None,
@@ -130,7 +130,7 @@ def _telling(report: Report | None, teller: Teller, plan: Plan) -> Callable[[Tra
     return tell
 
 
-def load(directory: str | os.PathLike[str], problem: Problem | None = None) -> Solution:
+def load(directory: str | os.PathLike[str], problem: Case | None = None) -> Solution:
     """Return the solution of a finished or unfinished run folder.
 
     Raises:
@@ -197,14 +197,14 @@ def _check_vacant(folder: Path | None, resume: bool, overwrite: bool) -> None:
         run_files.check_vacant(folder, resume, overwrite)
 
 
-def _placed(problem: Problem, settings: Settings, device: str | None, threads: int | None) -> Placement:
+def _placed(problem: Case, settings: Settings, device: str | None, threads: int | None) -> Placement:
     """Return device, threads and workers of a run, after a check that the workers have the same problem and enough cores.
 
     Raises:
         InputError: there is no such device, or the workers cannot share the work.
     """
     group = joined(settings.parallel.backend)
-    usual = min(usual_threads(expected_points(problem)), max(1, available_cores() // local_workers()))
+    usual = min(usual_threads(expected_points(problem, settings)), max(1, available_cores() // local_workers()))
     placement = _with(Placement.of(device, threads or usual), group)
     check_workers(problem, placement)
     return placement
@@ -237,7 +237,7 @@ def _kept(state: State, space: Space) -> Iterator[tuple[run_folder.Arrays, dict[
         yield arrays_of_stage(space)
 
 
-def _closed(problem: Problem, outcome: Outcome, training: Training, placement: Placement, began: float, ready: float) -> Solution:
+def _closed(problem: Case, outcome: Outcome, training: Training, placement: Placement, began: float, ready: float) -> Solution:
     """Return the assessed solution, with the time and memory of the run in its metrics."""
     solution = with_final_errors(problem, outcome.assessed())
     metrics = Metrics.of(solution.metrics)
@@ -249,7 +249,7 @@ def _closed(problem: Problem, outcome: Outcome, training: Training, placement: P
     return dataclasses.replace(solution, metrics=dataclasses.replace(metrics, account=account, cost=cost))
 
 
-def asking(problem: Problem, method: str) -> Settings:
+def asking(problem: Case, method: str) -> Settings:
     """Return the settings of a problem, with another method.
 
     Raises:

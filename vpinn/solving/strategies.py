@@ -5,7 +5,7 @@ from __future__ import annotations
 from vpinn.analysis import check_walk
 from vpinn.features import Elements, LeastSquares
 from vpinn.placement import Placement
-from vpinn.problem import Problem, Settings, is_marched
+from vpinn.problem import Case, Settings, is_marched
 from vpinn.solving.eigen import EigenStrategy
 from vpinn.solving.elements import ElementsStrategy
 from vpinn.solving.families import FamilyStrategy
@@ -19,7 +19,7 @@ from vpinn.solving.steps import Steps
 from vpinn.solving.strategy import Strategy
 
 
-def make_strategy(problem: Problem, settings: Settings, placement: Placement) -> Strategy:
+def make_strategy(problem: Case, settings: Settings, placement: Placement) -> Strategy:
     """Return the strategy for a problem, ready to start.
 
     Raises:
