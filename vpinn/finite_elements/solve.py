@@ -20,9 +20,9 @@ from vpinn.finite_elements.level import Level
 from vpinn.finite_elements.mixed import MixedSpace, lower
 from vpinn.finite_elements.motions import Kernel, Motion
 from vpinn.finite_elements.newton import Converged, newton, solver
-from vpinn.finite_elements.solution import FiniteElementSolution
+from vpinn.finite_elements.solution import FiniteElementSolution, interpolated
 from vpinn.forms import Background
-from vpinn.problem import Problem, refuse_time
+from vpinn.problem import Evaluable, Problem, refuse_time
 from vpinn.process import settle_process
 
 Array = NDArray[np.float64]
@@ -43,6 +43,7 @@ def solve_fem(
     degree: int | Mapping[str, int] = 2,
     refinements: int = 0,
     near: FiniteElementSolution | None = None,
+    start: Evaluable | None = None,
 ) -> FiniteElementSolution:
     """Solve a problem with continuous Lagrange elements instead of a network.
 
@@ -55,7 +56,9 @@ def solve_fem(
             unknown → degree of its elements.
         refinements: how often the mesh is refined first, each cell into 2^d, 0 to 8.
         near: a solution of the same problem with other elements, which shows where obstacles are touched, and where Newton's
-            method starts; None: it starts with the harmonic extension of the values that are given.
+            method starts.
+        start: fields of the same unknowns from which Newton's method starts without ``near``; None: it starts from the harmonic
+            extension of the boundary values.
 
     Raises:
         InputError: the problem has no mesh, no weak form, or one with second derivatives; there would be too many degrees
@@ -82,8 +85,10 @@ def solve_fem(
     contact = Contact.of(problem, mixed, background)
     known = None if near is None or (linear and contact is None) else near.interpolated(mixed)
     if not linear:
-        begun = extended(mixed, values, given) if known is None else known
-        values = np.where(given | ~np.isfinite(begun), values, begun)
+        if known is None and start is not None:
+            known = interpolated(start, problem.unknowns, mixed)
+        begun = extended(mixed, values, given) if known is None else np.nan_to_num(known, nan=0.0)
+        values = np.where(given, values, begun)
 
     def system(u: Array, matrix: bool) -> tuple[Array, Any]:
         full = values.copy()
