@@ -67,11 +67,6 @@ class FewOutcome(Outcome):
     error: SumError | None = None
     checks: tuple[str, ...] = ()
 
-    @property
-    def space(self) -> Trial:
-        """The trial space."""
-        return self.solution.trial
-
     def assessed(self) -> Solution:
         """Return the solution with its errors, the estimate and the checks that fail."""
         error = self.error
