@@ -249,8 +249,8 @@ def _eigenpairs(k: Array, mass: Array) -> tuple[Array, Array]:
 
     They are computed from M φ = μ (K + σM) φ with μ = 1/(λ + σ) and a shift σ of the size of the least λ, since then the largest
     μ are accurate to rounding. The direct problem K φ = λ M φ has errors as large as the rounding of the largest λ, which for
-    bending is 1e12 times the least. The Cholesky factor of K + σM is accurate for entries of such different sizes (Demmel & Veselić
-    1992, SIAM J. Matrix Anal. Appl. 13, 1204–1245).
+    bending is 1e12 times the least. The Cholesky factor of K + σM is accurate for entries of such different sizes (Demmel &
+    Veselić 1992, SIAM J. Matrix Anal. Appl. 13, 1204–1245).
 
     Raises:
         LinAlgError: M is not positive definite.
