@@ -101,7 +101,7 @@ def solve_in_stages(
         asked: relative error of the eigenvalues that is small enough, > 0; None for ``TOLERANCE``, or for less where a further
             stage would take long.
         generator: returns the generator of a stage; the same for all, so that stages do not depend on each other.
-        note: told every stage; False ends them.
+        note: called with every stage; if it returns False, the stages end.
 
     Raises:
         InputError: elements cannot state the problem, or the mesh is too coarse for so many eigenvalues, whatever the degree.

@@ -64,7 +64,7 @@ class Load:
     Attributes:
         told: how it is stated, as in "delta(0.3, 0.4)".
         carriers: the point [1, 1, d], in the domain, or the ends of edges [m, 2, d].
-        formulation: of the kind of the problem's; its integrands are taken there.
+        formulation: the term, of the same kind as the form of the problem; its integrands are evaluated at these places.
     """
 
     told: str

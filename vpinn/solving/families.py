@@ -27,9 +27,9 @@ from vpinn.solving.staged import Staged, best_stage
 from vpinn.solving.strategy import Hooks, Outcome, State
 
 STEPS = 20
-"""Stages at most, as progress displays show them."""
+"""Number of stages that progress displays show as the total."""
 JUDGED = 5
-"""Members, not used for the reduced space, whose errors are told."""
+"""Number of members, not used for the reduced space, whose errors are reported."""
 QUERIES = 100
 """Queries whose processor time is measured."""
 UNRESOLVED = 1e-2
@@ -39,12 +39,12 @@ NORM_RULE = 4
 
 
 class FamilyStrategy(Staged):
-    """Makes a reduced space on elements of rising degree; stages are noted as steps of a training state.
+    """Makes a reduced space on elements of rising degree. Each stage is a step of the training state.
 
     Args:
         problem: a family.
         settings: how it is solved.
-        placement: whose threads share the work, on the host.
+        placement: number of threads; the computation runs on the CPU.
 
     Raises:
         InputError: the family has no reduced space, for a reason that its statement shows.

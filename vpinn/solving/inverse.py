@@ -25,18 +25,18 @@ from vpinn.solving.strategy import Hooks, Outcome, State
 from vpinn.trial import elements_trial
 
 STAGES = 5
-"""Stages at most, as progress displays show them."""
+"""Number of stages that progress displays show as the total."""
 MOVED = 0.5
 """Change by richer elements, in standard deviations, above which a check fails."""
 
 
 @dataclass(frozen=True)
 class InverseOutcome(Outcome):
-    """A solution with what was inferred.
+    """A solution with the inferred numbers and fields.
 
     Attributes:
-        stage: that it comes from.
-        plain: the problem with what was inferred in its place.
+        stage: stage of the inference that has the solution.
+        plain: the problem with inferred numbers and fields in place of the unknown ones.
         problem: the inverse problem.
     """
 
@@ -77,7 +77,7 @@ class Inference(Staged):
     Args:
         problem: an inverse problem.
         settings: how it is solved.
-        placement: whose threads share the work, on the host.
+        placement: number of threads; the computation runs on the CPU.
     """
 
     stages = STAGES
