@@ -15,6 +15,7 @@ from vpinn.optimization import Start, make_start
 from vpinn.placement import HOST, Placement
 from vpinn.problem import Case
 from vpinn.solving.element_stages import STAGNANT
+from vpinn.solving.origin import Origin
 from vpinn.trial import Trial, beside_elements, elements_trial, has_parts
 
 RISING = (2, 3)
@@ -31,6 +32,7 @@ def begin(
     trial: Trial,
     made: Callable[[Trial, Placement, float], Objective],
     placement: Placement,
+    origin: Origin | None = None,
 ) -> Start:
     """Return the start of training: of the network alone, or of the network added to finite elements.
 
@@ -43,10 +45,13 @@ def begin(
         trial: Trial space of the network alone.
         made: Function that builds an objective from a trial space, a placement and the unit of the functional.
         placement: Device, precision and threads of the steps.
+        origin: Another run, whose weights and scales the network takes, alone or beside elements as there; None for random ones.
 
     Raises:
-        InputError: The problem file asks for elements, but they cannot solve the problem.
+        InputError: The problem file asks for elements, but they cannot solve the problem; or the other run has no such weights.
     """
+    if origin is not None:
+        return make_start(problem, origin.begun(problem, trial), made, placement, (origin.trial.scales, origin.weights))
     asked = problem.settings.network.elements
     if asked == 0:
         return make_start(problem, trial, made, placement)
