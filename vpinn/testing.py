@@ -32,7 +32,7 @@ def check_sampler(make: Callable[[PointSet, int], Sampler], sizes: tuple[int, ..
     Args:
         make: makes the sampler of a set of points for a size of batches.
         sizes: sizes that are tried.
-        seed: of the random numbers.
+        seed: seed of the random numbers.
 
     Raises:
         AssertionError: the sampler breaks the contract; says how.

@@ -42,7 +42,7 @@ def uncarried_values(problem: Problem, relative: float) -> str:
     """Return which values a linear problem does not carry, in one line; "" where it carries all, or where that is not known.
 
     Args:
-        problem: on any domain; without cells nothing is said.
+        problem: problem on any domain; without cells nothing is checked.
         relative: error estimate of its solution; nan without one.
     """
     mesh = problem.domain.mesh

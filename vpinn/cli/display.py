@@ -128,7 +128,9 @@ def show_problem(problem: Case, device: str | None) -> None:
     estimator = make_estimator(problem, setup.trial)
     tested = estimator.residual.objective if estimator and estimator.residual else None
     curved = setup.plan.method.name == "gauss-newton" and not setup.plan.samplers
-    objective, columns, objectives = setup.objective, 0, setup.objectives
+    objective = setup.objective
+    columns = 0
+    objectives = setup.objectives
     if isinstance(setup.plan.method, LeastSquares) and objectives is not None:
         width = widest(objectives, setup.trial, setup.plan.method.widths)
         objective, columns = objective_for(objectives, setup.trial, width), width * setup.trial.network.outputs

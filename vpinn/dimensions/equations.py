@@ -38,7 +38,7 @@ class PointEquations:
         slopes: for every derivative the number of its R, and the value or derivative of the sum.
         part: points inside the domain for each point of these.
         linear: whether the derivatives do not depend on the sum.
-        weight: of these residuals in the sum of all squares, relative to equations, > 0.
+        weight: weight of these residuals in the sum of all squares, relative to equations, > 0.
     """
 
     trial: Trial
@@ -77,7 +77,7 @@ class PointRows:
         values: residuals [count, n].
         derivatives: their derivatives [slopes, n].
         slopes: for every derivative the number of its R, and the value or derivative of the sum.
-        weight: of the residuals.
+        weight: weight of the residuals.
     """
 
     network: FewCoordinates
@@ -123,7 +123,7 @@ def make_equations(problem: Problem, trial: Trial, seed: int) -> tuple[PointEqua
     Args:
         problem: problem in strong form.
         trial: its trial space.
-        seed: of the points.
+        seed: seed of the points.
     """
     domain = problem.domain
     inside = [part for equation in problem.formulation.equations for part in components(equation)]

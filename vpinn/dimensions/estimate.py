@@ -1,4 +1,4 @@
-"""What is known of the error of a sum of functions of few coordinates, without a mesh."""
+"""Estimate the error of a sum of functions of few coordinates, without a mesh."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class SumError:
     """Estimated error of the best stage.
 
     Attributes:
-        absolute: of the gradients of all unknowns, in L², in their units.
+        absolute: error of the gradients of all unknowns in L², in their units.
         relative: the same over the gradients' own norm, dimensionless.
         l2: unknown → relative error of its values in L², dimensionless.
     """
@@ -47,7 +47,7 @@ def estimated_error(problem: Problem, trial: Trial, stages: Sequence[SumStage]) 
     Args:
         problem: the problem.
         trial: trial space; its network is replaced by those of the stages.
-        stages: in order.
+        stages: stages of growth, in order.
     """
     best = min(stages, key=lambda stage: stage.left.norm)
     before = [stage for stage in stages if best.left.norm < FALL * stage.left.norm]

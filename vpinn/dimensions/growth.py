@@ -52,7 +52,7 @@ class SumStage:
         levels: subsets of coordinates with the total degree of their functions.
         left: what they leave on fresh points.
         seconds: since growth began.
-        number: of the stage, from 1.
+        number: number of the stage, from 1.
     """
 
     fit: SumFit

@@ -40,7 +40,7 @@ def corners_of(mesh: Mesh, parts: Integers, free: bool = True) -> tuple[Corner, 
     """Return the corners of the boundary.
 
     Args:
-        mesh: of any dimension; only plane ones have corners here.
+        mesh: mesh of any dimension; only plane ones have corners.
         parts: a number per boundary facet [n_facets], different where different conditions hold.
         free: whether to leave out corners whose outward ray, opposite to the bisector of the interior angle, meets the domain
             again; branch cuts along these rays would run through the domain.

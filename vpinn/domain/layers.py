@@ -60,7 +60,7 @@ def creases(mesh: Mesh) -> Integers:
     There the boundary turns inwards by more than an angle at which it may still be a curved surface, or facets have other tags.
 
     Args:
-        mesh: of any cells; only tetrahedra have such edges here.
+        mesh: mesh of any cells; only tetrahedra have such edges.
     """
     if mesh.cell != "tetrahedron":
         return np.empty((0, 2), dtype=np.int64)

@@ -80,7 +80,7 @@ class RawMesh:
         blocks: meshio cell type and node numbers [m, k] of every block.
         groups: block, name and rows of every group.
         data: "nodes", or number of a block as text → data that were asked for, if the file has them.
-        names: of all data of the file, if some were asked for.
+        names: names of all data in the file; empty if no data were requested.
     """
 
     points: Floats
@@ -116,7 +116,7 @@ def read_mesh_data(path: str | os.PathLike[str], name: str) -> tuple[Mesh, Float
 
     Args:
         path: as for ``read_mesh``.
-        name: of the data.
+        name: name of the data.
 
     Raises:
         InputError: as for ``read_mesh``, or the file has no scalar data of this name.

@@ -63,7 +63,7 @@ class PointSet(ABC):
     """A finite set of weighted points, numbered 0 … size - 1.
 
     Attributes:
-        mesh: whose cells or facets the points lie in; None where there are no cells.
+        mesh: mesh in whose cells or facets the points lie; None without cells.
         on_facets: whether they lie on facets and have normals.
     """
 

@@ -32,7 +32,7 @@ class _MeshPoints(PointSet):
     """Points in cells, or on boundary facets, of a mesh.
 
     Attributes:
-        degree: of the Gauss rule, or of the one whose number of points random kinds take.
+        degree: degree of the Gauss rule; random kinds have as many points.
         refine: times every cell is halved before the rule is applied.
         tabulated: whether the rule is that of all cells, so that basis functions are tabulated once.
         placed: reference points of a tabulated rule, in the cell or the facet [q, d or d − 1].
@@ -167,7 +167,7 @@ class CellPoints(_MeshPoints):
         kind: "gauss"; "monte-carlo", independent uniform points in each reference cell; "sobol", one scrambled Sobol set
             in reference coordinates, shifted at random in each cell; or "stochastic-gauss", random nodes in each cell whose
             weighted sum is unbiased, and exact for cubics (on triangles and tetrahedra, for linear functions).
-        seed: of the random kinds.
+        seed: seed of the random kinds.
         refine: times every cell is halved before the rule is applied; the parts are never stored.
 
     Raises:

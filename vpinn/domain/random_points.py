@@ -81,7 +81,7 @@ class MonteCarloFacetPoints(_OneEntity):
         facets: facet numbers [m], as `domain.facets(tags)` gives them.
         n: number of points, at least one per facet.
         kind: "monte-carlo" or "sobol".
-        seed: of the generator.
+        seed: seed of the generator.
 
     Raises:
         InputError: fewer points than facets, or an unknown kind.

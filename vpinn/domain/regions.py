@@ -34,10 +34,10 @@ class Region(ABC):
     Attributes:
         domain: mesh, or domain without one.
         integral_type: UFL's name of integrals over such regions.
-        symbol: of the measure in a form.
+        symbol: symbol of the measure in a form.
         entity: what such a region is made of.
         codimension: dimensions that it has less than its domain.
-        name: for tables and messages.
+        name: name in tables and messages.
         place: where its points are, for tables and messages.
     """
 
@@ -79,10 +79,10 @@ class Region(ABC):
         """Return quadrature points.
 
         Args:
-            degree: of the Gauss rule on a mesh, or of the one whose number of points random rules take per cell, 0 to 30.
+            degree: degree of the Gauss rule on a mesh, 0 to 30; random rules have as many points per cell.
             count: number of points where there are no cells, ≥ 1; on facets at least one each.
             rule: "gauss" or "stochastic-gauss" (on cells only), "monte-carlo" or "sobol"; default that of the domain.
-            seed: of random points; facets have other random numbers than the inside.
+            seed: seed of random points; facets have other random numbers than the inside.
             refine: times every cell of a mesh is halved before the rule is applied.
 
         Raises:
@@ -187,7 +187,7 @@ def scattered(domain: Domain, count: int, seed: int) -> PointSet:
     Args:
         domain: the domain.
         count: number of points ≥ 1, of which those are computed that are taken.
-        seed: of the points.
+        seed: seed of the points.
 
     Raises:
         InputError: the domain has a mesh.

@@ -21,7 +21,6 @@ from vpinn.errors import InputError
 from vpinn.registry import Extended
 
 MAX_CELLS = 5_000_000
-_DEFAULT_CELL = ("interval", "triangle", "tetrahedron")
 
 # how the square or cube of a grid is cut into simplices: vertices in tensor order; the cube by Kuhn's six tetrahedra
 _CUTS = {

@@ -47,7 +47,7 @@ class Discretised:
         mixed: the elements of every component.
         pairs: the eigenpairs nearest to the wanted number, a few more than asked for; modes on the free functions.
         mass: M on the free functions, sparse [free, free].
-        free: which functions no condition holds [mixed.size].
+        free: whether a function has no prescribed coefficient [mixed.size].
         forms: assemblers of a, the left side.
         level: motions that neither side sees, such as the constant of a pressure; modes are orthogonal to them.
     """
@@ -80,8 +80,8 @@ def discretise(problem: Problem, degree: int, generator: np.random.Generator) ->
 
     Args:
         problem: an eigenproblem on a mesh.
-        degree: of the elements, 1 to 12; multipliers take one less.
-        generator: of the vector that the search for eigenvalues starts from.
+        degree: degree of the elements, 1 to 12; multipliers have one less.
+        generator: random numbers of the vector from which the search for eigenvalues starts.
 
     Raises:
         InputError: elements cannot state the problem, the mass form is not symmetric and positive, or the mesh has too few

@@ -63,7 +63,7 @@ def mode_trial(problem: Problem, space: LagrangeSpace, modes: NDArray[np.complex
 
     Args:
         problem: as ``mode_problem`` returns it, on the mesh of the space.
-        space: of every component of the modes.
+        space: elements of every component of the modes.
         modes: coefficients [k, components, space.size].
     """
     rows = np.stack([modes.real, modes.imag], axis=1) if np.iscomplexobj(modes) else modes

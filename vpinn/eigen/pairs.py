@@ -59,7 +59,7 @@ def eigenpairs(
         count: number of pairs, 1 ≤ count ≤ n − 2.
         near: real number.
         factorise: sparse matrix → its solver; raises InputError where the matrix is singular.
-        generator: of the vector that the method starts from.
+        generator: random numbers of the vector from which the method starts.
 
     Raises:
         InputError: K − σM is singular for σ near the number.
@@ -113,7 +113,7 @@ def check_mass(mass: Any, generator: np.random.Generator) -> None:
 
     Args:
         mass: sparse [n, n].
-        generator: of the vector that the search for its smallest eigenvalue starts from.
+        generator: random numbers of the vector from which the search for its smallest eigenvalue starts.
 
     Raises:
         InputError: says which.

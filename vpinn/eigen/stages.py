@@ -101,14 +101,16 @@ def solve_in_stages(
         asked: relative error of the eigenvalues that is small enough, > 0; None for ``TOLERANCE``, or for less where a further
             stage would take long.
         generator: returns the generator of a stage; the same for all, so that stages do not depend on each other.
-        note: told every stage; False ends them.
+        note: called with every stage; if it returns False, the stages end.
 
     Raises:
         InputError: elements cannot state the problem, or the mesh is too coarse for so many eigenvalues, whatever the degree.
         DivergenceError: the search for eigenvalues of the first stage does not converge.
     """
     check_form(problem, lowest_degree(problem), generator())
-    best, slow, tolerance = None, 0, asked or TOLERANCE
+    best = None
+    slow = 0
+    tolerance = asked or TOLERANCE
     for stage in _stages(problem, generator, time.perf_counter()):
         slow = 0 if best is None or stage.relative <= STAGNANT * best.relative else slow + 1
         if best is None or stage.relative < best.relative:
@@ -133,7 +135,9 @@ def _stages(problem: Problem, generator: Callable[[], np.random.Generator], bega
     coarse: Discretised | None = _first(problem, generator)
     before: EigenStage | None = None
     while coarse is not None:
-        problem, mesh, degree = coarse.problem, coarse.mixed.mesh, coarse.mixed.highest.degree
+        problem = coarse.problem
+        mesh = coarse.mixed.mesh
+        degree = coarse.mixed.highest.degree
         eigen, d = problem.eigen, mesh.dimension
         assert eigen is not None
         fine = _tried(problem, degree + RISE[d], generator, before)

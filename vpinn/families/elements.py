@@ -31,8 +31,8 @@ class Discretisation:
     Attributes:
         problem: the family, on the mesh of the elements.
         mixed: the elements of every component.
-        free: which functions no condition holds [mixed.size].
-        given: which have a value that a condition holds [mixed.size].
+        free: whether a function has no prescribed coefficient [mixed.size].
+        given: whether a function has a prescribed coefficient [mixed.size].
         lifts: functions with the values that conditions hold, Σ_l c_l(μ) g_l [L, mixed.size].
         kernel: motions that the form leaves undetermined.
     """
@@ -50,9 +50,9 @@ class Discretisation:
 
         Args:
             problem: the family.
-            degree: of the elements; multipliers take one less.
+            degree: degree of the elements; multipliers have one less.
             boundary: factors c_l of the values that conditions hold.
-            generator: of the members whose values show the functions g_l.
+            generator: random numbers of the members from whose values the functions g_l are found.
 
         Raises:
             InputError: elements cannot state the problem.

@@ -53,7 +53,7 @@ class Chosen:
         worst: largest relative bound over the trained values after every member [n].
         floor: largest relative bound at the members themselves, which is that of the elements.
         trained: values at which bounds were looked at [S, P].
-        answers: at these values, at the end.
+        answers: solutions at these values in the final space.
     """
 
     space: ReducedSpace
@@ -75,10 +75,10 @@ class Forms:
     """The form of a family on two levels of elements.
 
     Attributes:
-        parameters: of the family.
+        parameters: parameters of the family.
         factors: θ_k of its terms.
-        coarse: on the elements that members are solved with.
-        fine: on the elements that residuals are tested with.
+        coarse: the form on the elements with which members are solved.
+        fine: the form on the elements with which residuals are tested.
         product: X of the latter.
         own: X of the former.
     """
@@ -107,8 +107,8 @@ def choose(
         trained: values of the parameters at which bounds are looked at [S, P].
         first: members that are solved in any case [m, P], at least one.
         tolerance: relative bound that is small enough, > 0.
-        generator: of starts of iterations.
-        note: told the largest relative bound after every member; False ends the choice.
+        generator: random numbers of starts of iterations.
+        note: called with the largest relative bound after every member; if it returns False, the choice ends.
         coercive: whether θ bounds the stability, as was found on other elements; None: it is found out.
 
     Raises:
@@ -161,7 +161,7 @@ def least_stable(
         solve: applies A⁻¹.
         transposed: applies A⁻ᵀ.
         product: X [free, free].
-        generator: of the start.
+        generator: random numbers of the start.
     """
     size = product.shape[0]
     inverse = LinearOperator((size, size), lambda r: solve(product @ transposed(r)), dtype=np.float64)

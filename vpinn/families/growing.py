@@ -77,7 +77,7 @@ class GrowingSpace:
     """A reduced space that grows function by function.
 
     Args:
-        factors: of the form.
+        factors: factors of the form.
         middle: θ of the middle member [K].
         coarse: the form on the elements of the functions.
         fine: the form on the elements that residuals are tested with.

@@ -46,7 +46,7 @@ def tabulated(rest: Rest, values: Array, fixed: Sequence[Value], n: int) -> Arra
 
     Args:
         rest: the terms.
-        values: of the parameters.
+        values: values of the parameters.
         fixed: ``places`` of the points.
         n: number of points.
     """
@@ -71,12 +71,12 @@ class Interpolated:
 
     Attributes:
         rest: what is interpolated.
-        mesh: on which.
+        mesh: mesh of its coefficients.
         values: parameters [S, P] whose coefficients s(·; μ_i) are combined.
         shares: ψ_m = Σ_i shares[m, i] s(·; μ_i) [M, S].
         points: where s is taken, M chosen quadrature points.
-        picks: which coefficient is taken there [M].
-        inverse: from these values to θ [M, M].
+        picks: number of the coefficient that is taken at each of these points [M].
+        inverse: matrix that maps these values to θ [M, M].
         error: largest error at other values of the parameters, relative to the largest value of a coefficient.
     """
 
@@ -95,8 +95,8 @@ class Interpolated:
 
         Args:
             rest: what is interpolated.
-            mesh: on which.
-            degree: of the elements whose quadrature points are used.
+            mesh: mesh of its coefficients.
+            degree: degree of the elements whose quadrature points are used.
             draw: values of the parameters, and others to measure the error at [S, P] each.
         """
         rule = rule_of(rest, mesh, degree)
@@ -175,8 +175,8 @@ def interpolate(rest: Rest, mesh: Mesh, degree: int, draw: Any) -> Interpolated:
 
     Args:
         rest: what is interpolated.
-        mesh: on which.
-        degree: of the elements whose quadrature points are used.
+        mesh: mesh of its coefficients.
+        degree: degree of the elements whose quadrature points are used.
         draw: returns n values of the parameters [n, P].
     """
     count = SAMPLE

@@ -18,8 +18,8 @@ class Judged:
     """A member that the reduced space was not made from.
 
     Attributes:
-        values: of the parameters [P].
-        bound: of its relative error, dimensionless.
+        values: values of the parameters [P].
+        bound: bound of its relative error, dimensionless.
         error: its relative error against the elements that residuals are tested with, in the norm of the bound.
     """
 

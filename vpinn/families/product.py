@@ -32,7 +32,7 @@ class Product:
     Attributes:
         matrix: X, sparse and symmetric positive definite [free, free].
         whole: X of all functions, sparse [mixed.size, mixed.size].
-        solve: from r to X⁻¹ r, [free] or [free, n].
+        solve: function r ↦ X⁻¹ r for r [free] or [free, n].
         energy: whether it is the energy of the middle member, whose form is symmetric.
     """
 

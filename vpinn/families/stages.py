@@ -82,9 +82,9 @@ def solve_in_stages(
     Args:
         problem: a family on a mesh.
         asked: relative bound that is small enough; None for ``TOLERANCE``.
-        generator: of the trained values and of starts of iterations.
-        note: told every stage; False ends them.
-        watch: told the largest bound after every member; False ends them.
+        generator: random numbers of the trained values and of starts of iterations.
+        note: called with every stage; if it returns False, the stages end.
+        watch: called with the largest bound after every member; if it returns False, the stages end.
 
     Raises:
         InputError: elements cannot state the problem, or a member is singular.

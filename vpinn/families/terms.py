@@ -68,7 +68,7 @@ class Rest:
         tags: parts that some term lives on.
         tests: for every coefficient, the value or derivative of a test function that it multiplies.
         slopes: for every derivative of a coefficient by a jet of the unknowns, the keys of both.
-        tape: of the coefficients where the unknowns vanish, then of the derivatives.
+        tape: evaluates the coefficients for unknowns that vanish, then the derivatives.
         first: UFL count of an unknown → its first component and place.
     """
 
@@ -85,7 +85,7 @@ class Terms:
     """The form of a family.
 
     Attributes:
-        parameters: of the family.
+        parameters: parameters of the family.
         factors: θ_k.
         parts: integrals of each F_k.
         rests: what is left for interpolation.

@@ -86,8 +86,10 @@ class Growth:
     """
 
     def __init__(self, objectives: Objectives, method: LeastSquares, guide: Guide, journal: Journal) -> None:
-        self.objectives, self.method, self.ended = objectives, method, False
-        self._guide, self._problem, self._journal = guide, objectives.problem, journal
+        self.objectives, self.method = objectives, method
+        self.ended = False
+        self._problem = objectives.problem
+        self._guide, self._journal = guide, journal
         self._last: float | None = None  # estimate of the stage judged last on the way
         self._judged: list[tuple[float, Stage]] = []  # stages of a trial space with their absolute estimates
         self._pace: tuple[float, Stage] | None = None  # seconds of the last stage per second as counted
@@ -176,7 +178,9 @@ class Growth:
 
     def _begun(self, candidate: TriedSpace, other: Stage | None, rounding: float) -> Growing:
         """Return the state at the start of growth in a trial space."""
-        trial, pilot, widths = candidate.trial, candidate.step, self.method.widths
+        trial = candidate.trial
+        pilot = candidate.step
+        widths = self.method.widths
         known = candidate.width, pilot.predicted / pilot.before if pilot.before > rounding else 1.0
         seen = candidate.whole and candidate.width <= widest(self.objectives, trial, widths)
         if other is not None:
@@ -191,7 +195,8 @@ class Growth:
 
     def _with(self, course: Growing, stage: Stage) -> Growing:
         """Return the state after a stage, which becomes the best one if it is better than the best so far."""
-        best, limit, residual = course.best, course.limit, stage.fit.residual
+        best, limit = course.best, course.limit
+        residual = stage.fit.residual
         if residual < limit and (best is None or limit == math.inf or self._better(stage, best)):
             origin = course.recipe, course.known
             return replace(course, best=stage, limit=residual, recipe=stage.recipe, origin=origin, first=None)
@@ -271,7 +276,9 @@ class Growth:
         The error is assumed to decrease exponentially in the number of features per dimension, as for smooth solutions (Dong & Li
         2021), at a rate given by two numbers of features with their relative errors.
         """
-        d, tolerance, widths = self._problem.domain.dimension, self.method.aim, self.method.widths
+        d = self._problem.domain.dimension
+        tolerance = self.method.aim
+        widths = self.method.widths
         (few, larger), (many, smaller) = before, known
         rate = math.log(larger / smaller) / (many ** (1 / d) - few ** (1 / d)) if 0.0 < smaller < larger and few < many else 0.0
         steps = math.log(smaller / (MARGIN * tolerance)) / rate if rate > 0.0 else math.inf

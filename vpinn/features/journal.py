@@ -115,7 +115,9 @@ def stage_of(note: Note, objectives: Objectives, trial: Trial) -> Stage | None:
     if note["stage"] is None:
         return None
     known = dict(note["stage"])
-    recipe, degree, width = _recipe(known.pop("recipe")), known.pop("degree"), known["width"]
+    recipe = _recipe(known.pop("recipe"))
+    degree = known.pop("degree")
+    width = known["width"]
     network = recipe.features(trial.network, width, objectives.problem.domain, degree)
     objective = with_network(objectives.of(trial, width, degree), network)
     fit = Fit(network, torch.from_numpy(note["theta"]), **known.pop("fit"))

@@ -133,10 +133,15 @@ def fit(
         linear: whether the problem is linear.
     """
     first = first or step(objective, network, theta, points())
-    found, predicted, steps = first.theta, first.predicted, 1
+    found = first.theta
+    predicted = first.predicted
+    steps = 1
     norm = predicted if linear else residual_norm(objective, network, found, points())
     if not linear and not norm < first.before:
-        found, norm, predicted, steps = theta, residual_norm(objective, network, theta, points()), 0.0, 0
+        found = theta
+        norm = residual_norm(objective, network, theta, points())
+        predicted = 0.0
+        steps = 0
     while not linear and steps < NEWTON and not norm <= predicted * (1 + NEARLY) + 1e-13:
         made = step(objective, network, found, points())
         change = last_layer(network, made.theta) - last_layer(network, found)
@@ -148,7 +153,10 @@ def fit(
         else:
             break
         gain = norm - reached
-        found, norm, predicted, steps = moved, reached, made.predicted, steps + 1
+        found = moved
+        norm = reached
+        predicted = made.predicted
+        steps += 1
         if gain <= NEARLY * norm:
             break
     return Fit(network, found, norm, first.before, steps)
@@ -182,7 +190,9 @@ def last_layer(network: Enriched, theta: Tensor) -> Array:
 def add_to_last_layer(network: Enriched, theta: Tensor, change: Array) -> Tensor:
     """Return the parameters with ``change`` [network.linear] added to the last layer."""
     moved = theta.clone()
-    (weight, bias), h, tied = network.unpack(moved)[-1], network.shared, network.tied
+    weight, bias = network.unpack(moved)[-1]
+    h = network.shared
+    tied = network.tied
     layer, common, extra = np.split(change, np.cumsum([network.outputs * (h + 1), tied]))
     block = torch.from_numpy(layer).view(network.outputs, -1)
     weight[:, :h] += block[:, :-1]

@@ -31,7 +31,9 @@ def rank_revealing_solution(matrix: Array, right: Array, rcond: float) -> Array:
     a = np.array(matrix, dtype=np.float64, order="F")
     b = np.zeros(max(m, n))
     b[:m] = right
-    pivots, rank, info = np.zeros(n, dtype=np.int32), ctypes.c_int(), ctypes.c_int()
+    pivots = np.zeros(n, dtype=np.int32)
+    rank = ctypes.c_int()
+    info = ctypes.c_int()
 
     def call(work: Array, length: int) -> None:
         whole = [ctypes.byref(ctypes.c_int(k)) for k in (m, n, 1, m, len(b), length)]

@@ -121,7 +121,9 @@ def ours(problem: Case) -> bool:
 
 def sufficient_rule(problem: Case, columns: int) -> tuple[int, int]:
     """Return degree and halvings of a Gauss rule with ``ROWS`` points per column of a strong form, or the given ones if fixed."""
-    degree, refine, mesh = quadrature_degree(problem, problem.settings), problem.settings.quadrature.refine, problem.domain.mesh
+    degree = quadrature_degree(problem, problem.settings)
+    refine = problem.settings.quadrature.refine
+    mesh = problem.domain.mesh
     if mesh is None or not ours(problem):
         return degree, refine
     wanted = ROWS * columns / (mesh.n_cells * max(1, len(problem.formulation.equations)))

@@ -86,8 +86,12 @@ class Stages:
 
     def __init__(self, objectives: Objectives, stream: Stream, tolerance: float) -> None:
         self.linear = is_linear(objectives.problem)
-        self._objectives, self._stream, self._tolerance = objectives, stream, tolerance
-        self._problem, self._level, self._began = objectives.problem, Level.of(objectives.problem), time.perf_counter()
+        self._objectives = objectives
+        self._stream = stream
+        self._tolerance = tolerance
+        self._problem = objectives.problem
+        self._level = Level.of(objectives.problem)
+        self._began = time.perf_counter()
 
     def make(
         self, trial: Trial, recipe: Recipe, leap: float, width: int, before: Stage | None, least: int, known: Step | None = None

@@ -115,7 +115,8 @@ def integrals(form: ufl.Form) -> tuple[Integral, ...]:
         if part.integral_type() not in kinds:
             raise InputError(f"the form integrates over '{part.integral_type()}'; use dx, ds, dx('tag') or ds('tag')")
         tags = part.subdomain_id()
-        tags = () if tags == "everywhere" else tags if isinstance(tags, tuple) else (tags,)
+        if not isinstance(tags, tuple):
+            tags = () if tags == "everywhere" else (tags,)
         parts.append(Integral(kinds[part.integral_type()], tags, part.integrand()))
     return tuple(parts)
 

@@ -38,8 +38,8 @@ def separate(graph: Graph, node: Node) -> Separated:
     """Return a node as a sum of products of parameters and other things, as far as it is one.
 
     Args:
-        graph: of the node; products are added to it.
-        node: to be separated.
+        graph: graph of the node; products are added to it.
+        node: node to be separated.
     """
     one, known = graph.number(1.0), dict[Node, Separated]()
     kinds = dict[Node, tuple[bool, bool]]()  # whether there are parameters in it, and anything else that varies

@@ -1,8 +1,9 @@
 """Steady problems on finite elements: the solution for given coefficients, and how the measurements change with these.
 
-Unknown numbers and fields are further components of the elements, which no equation is for. So one assembly gives the derivatives
-of the equations by the solution and by them. With F(u, m) = 0, du/dm = −F_u⁻¹ F_m (Gunzburger 2003, Perspectives in Flow Control
-and Optimization, §2); where there are fewer measurements than coefficients, F_uᵀ is solved for each measurement instead.
+Unknown numbers and fields are further components of the elements, without equations of their own. So one assembly yields the
+derivatives of the equations with respect to the solution and to them. With F(u, m) = 0, du/dm = −F_u⁻¹ F_m (Gunzburger 2003,
+Perspectives in Flow Control and Optimization, §2). If there are fewer measurements than coefficients, the adjoint equation with
+F_uᵀ is solved for each measurement instead.
 """
 
 from __future__ import annotations
@@ -49,8 +50,8 @@ class ElementModel(Forward):
 
     Args:
         problem: a steady inverse problem on a mesh.
-        degree: of the elements; multipliers take one less.
-        margin: of the boxes of fields, see ``Basis``.
+        degree: degree of the elements, ≥ 1; multipliers have one less.
+        margin: margin of the boxes of fields, see ``Basis``.
 
     Attributes:
         problem: the inverse problem.
@@ -130,7 +131,7 @@ class ElementModel(Forward):
         return np.concatenate([sum(one(values, False)[0] for one in parts) for parts in self._sensors])
 
     def jacobian(self, prediction: Prediction) -> Array:
-        """Return the derivatives by du/dm, or by one adjoint solution for each measurement if these are fewer."""
+        """Return the derivatives, computed from du/dm, or from one adjoint solution per measurement if these are fewer."""
         from scipy.sparse import vstack
 
         values, free = prediction.state, self._free
@@ -149,7 +150,7 @@ class ElementModel(Forward):
         return np.asarray(observed @ moved)
 
     def _moved(self, coefficients: Array) -> Array:
-        """Return how numbers, fields and prescribed values change with the coefficients [mixed.size, P]."""
+        """Return the derivatives of numbers, fields and prescribed values with respect to the coefficients [mixed.size, P]."""
         moved = np.zeros((self.mixed.size, self.size))
         for number, (name, table) in enumerate(self._tables.items(), self.components):
             moved[self.mixed.numbers(number), self.parts[name]] = table
@@ -182,7 +183,7 @@ def _slopes_of_values(problem: Stated, symbol: ufl.Coefficient, direction: ufl.C
 def whole_problem(problem: Stated) -> Stated:
     """Return a problem whose unknowns are the solution and, behind it, the symbols of all numbers and fields to infer.
 
-    Its form has no test functions of these: no equation is for them.
+    The form has no test functions for the latter, so that no equation determines them.
     """
     inverse, symbols = problem.inverse, problem.symbols
     assert inverse is not None
@@ -205,7 +206,7 @@ def whole_problem(problem: Stated) -> Stated:
 
 
 def forward_problem(problem: Stated, symbols: Array) -> Stated:
-    """Return the problem with a number for the symbol of each unknown number and field [unknowns]: nothing is to infer."""
+    """Return the problem with a number in place of each unknown number and field [unknowns]: an ordinary, forward problem."""
     inverse = problem.inverse
     assert inverse is not None
     values: dict[Expr, Expr | float] = {one.symbol: float(value) for one, value in zip(inverse.inferred, symbols, strict=True)}

@@ -19,7 +19,7 @@ from vpinn.inference.prior import Prior
 
 Array = NDArray[np.float64]
 NUDGE = 1e-5
-"""Step of difference quotients of log variances by the logarithms of length and smoothness."""
+"""Step of the difference quotients of log variances with respect to the logarithms of length and smoothness."""
 LOWEST = 1e-300
 """Smallest number whose logarithm is taken."""
 
@@ -32,7 +32,7 @@ class Linear:
         slopes: J [n, P].
         targets: z [n].
         sections: positions of the values of each section.
-        prior: of the coefficients and the noise.
+        prior: prior of the coefficients and of the noise.
     """
 
     slopes: Array
@@ -57,7 +57,7 @@ class Linear:
         return whole[:, :-1], whole[:, -1]
 
     def chosen(self, start: Array) -> Array:
-        """Return the numbers for which the evidence is largest, beginning from some."""
+        """Return the numbers of noise and prior that maximise the evidence, by a local search from ``start``."""
         if not len(start):
             return start
         found = minimize(self.cost, start, jac=True, method="L-BFGS-B", bounds=self.prior.limits, options={"maxiter": 60})

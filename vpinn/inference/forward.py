@@ -1,4 +1,4 @@
-"""The interface of models: coefficients of the unknowns → what the sensors would measure, and the derivatives."""
+"""The interface of forward models: coefficients of the unknowns → predicted measurements and their derivatives."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Prediction:
     """The solution for given coefficients.
 
     Attributes:
-        coefficients: of all unknown numbers and fields [P].
-        values: what the sensors would measure [n].
-        state: the solution, as the model keeps it.
+        coefficients: coefficients of all unknown numbers and fields [P].
+        values: predicted measurements [n].
+        state: the solution, in the form that the model uses.
     """
 
     coefficients: Array
@@ -36,8 +36,8 @@ class Forward(ABC):
     """A model that predicts measurements.
 
     Attributes:
-        inverse: what is unknown, and what was measured.
-        bases: of each unknown, by name.
+        inverse: unknown numbers and fields, and the measurements.
+        bases: name of an unknown → its basis.
     """
 
     inverse: Inverse
@@ -45,7 +45,7 @@ class Forward(ABC):
 
     @abstractmethod
     def predict(self, coefficients: Array, near: Prediction | None = None) -> Prediction:
-        """Return the solution for coefficients [P]; ``near`` is one for others, where the search may start.
+        """Return the solution for coefficients [P]; ``near`` is a solution for other ones, from which the iteration may start.
 
         Raises:
             VpinnError: there is no solution.
@@ -53,7 +53,7 @@ class Forward(ABC):
 
     @abstractmethod
     def jacobian(self, prediction: Prediction) -> Array:
-        """Return the derivatives of the measurements by the coefficients [n, P]."""
+        """Return the derivatives of the predicted measurements with respect to the coefficients [n, P]."""
 
     @property
     def parts(self) -> dict[str, slice]:

@@ -1,4 +1,4 @@
-"""The problem with what was inferred in its place: an ordinary problem, whose further unknowns are the fields that were found."""
+"""The problem with inferred numbers and fields in place of the unknown ones, which makes it an ordinary problem."""
 
 # mypy: disable-error-code="no-untyped-call, no-any-return"
 # UFL's constructors carry no annotations.
@@ -21,7 +21,7 @@ from vpinn.trial import Trial, elements_trial
 
 Array = NDArray[np.float64]
 DEVIATION = "_deviation"
-"""What is added to the name of a field for that of its standard deviation."""
+"""Ending that makes the name of a field the name of its standard deviation."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +30,7 @@ class CosineField:
 
     Attributes:
         basis: the cosines.
-        coefficients: of each [count].
+        coefficients: coefficient of every cosine [count].
     """
 
     basis: Basis
@@ -45,12 +45,12 @@ class CosineField:
 
 
 def found_problem(problem: Stated, margin: float, coefficients: Mapping[str, Sequence[float]]) -> tuple[Stated, Stated]:
-    """Return the problem with what was inferred, and the same with the fields and their deviations as further unknowns.
+    """Return the problem with inferred numbers and fields; and the same with the fields and their deviations as unknowns, too.
 
     Args:
         problem: the inverse problem.
-        margin: of the boxes of fields, see ``Basis``.
-        coefficients: of each unknown number or field, by name.
+        margin: margin of the boxes of fields, see ``Basis``.
+        coefficients: name of an unknown number or field → its coefficients.
     """
     inverse, symbols = problem.inverse, problem.symbols
     mesh = problem.domain.with_cells()
@@ -84,13 +84,13 @@ def found_problem(problem: Stated, margin: float, coefficients: Mapping[str, Seq
 
 
 def found_trial(shown: Problem, space: LagrangeSpace, solution: Array, posterior: Posterior) -> Trial:
-    """Return the trial space of a solution and of the fields that were found.
+    """Return the trial space of a solution and of the inferred fields.
 
     Args:
         shown: the second problem of ``found_problem``.
         space: elements of the solution.
-        solution: its coefficients [components, space.size].
-        posterior: the fields.
+        solution: coefficients of the solution [components, space.size].
+        posterior: posterior of the fields.
     """
     rows = [solution]
     for one in posterior.forward.inverse.fields:

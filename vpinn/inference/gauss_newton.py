@@ -1,4 +1,4 @@
-"""Gauss–Newton for the coefficients: noise and priors by evidence in every step, the step damped where it does not help.
+"""Gauss–Newton for the coefficients, with noise and priors chosen by evidence in every step, and damped steps.
 
 Damping is that of Levenberg and Marquardt (Moré 1978): (H + λ diag H) δ = −g with the curvature H, and λ = 0 where the
 full step lowers the objective ½ Σ ((data − prediction)/noise)² + ½ Σ precision · c².
@@ -23,15 +23,15 @@ STEPS = 60
 CLOSE = 1e-3
 """Root mean square of a step, in standard deviations of the coefficients, at which iterations end."""
 SETTLED = 1e-2
-"""Change of the logarithms of noise and prior at which they count as settled."""
+"""Change of the logarithms of noise and prior below which both count as converged."""
 LAMBDAS = (0.0, 1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3, 1e4, 1e6, 1e8)
-"""Dampings that are tried one after another."""
+"""Values of the damping λ, tried in this order until the objective falls."""
 FARTHEST = 5.0
-"""Largest change in a step of a coefficient whose value changes with its exponential."""
+"""Largest change in one step of the coefficient of a number with bounds, whose value depends on it exponentially."""
 BLIND = 1e-12
-"""Change of the measurements by an unknown, relative to their size, below which they do not depend on it."""
+"""The measurements count as independent of an unknown if their derivative, relative to their size, is below this."""
 SLIGHT = 1e-6
-"""Decrease that a step promises, relative to the objective, below which coefficients count as converged where none is found."""
+"""Predicted decrease of the objective, relative to it, below which coefficients count as converged if no step lowers it."""
 ROUNDING = 1e-11
 """Decrease of the objective, relative to it, below which it counts as rounding."""
 
@@ -41,8 +41,8 @@ class Fitted:
     """Coefficients that explain the data, with the linear model around them.
 
     Attributes:
-        prediction: the solution for them.
-        linear: the measurements as linear functions of the coefficients there.
+        prediction: the solution for these coefficients.
+        linear: the measurements, linearised at these coefficients.
         chosen: logarithms of noise and of the numbers of priors, see ``Prior``.
         steps: number of steps taken.
         converged: whether the last step was small, so that the coefficients are those of largest density.
@@ -68,8 +68,8 @@ def fit(
         forward: model of the measurements.
         start: first guess of the coefficients [P].
         chosen: first guess of the logarithms of noise and priors; None: that of the prior.
-        note: told the number of each step and the objective.
-        leave: whether a fit that is not finished, of the second step or later, ends the iteration.
+        note: called after every step with its number and the objective.
+        leave: called from the second step on with the unfinished fit; if it returns true, the iteration ends.
 
     Raises:
         VpinnError: there is no solution for the first guess.
@@ -119,17 +119,17 @@ def _check_seen(forward: Forward, prior: Prior, slopes: Array, at: Prediction) -
     """Refuse measurements that do not depend on an unknown without a prior.
 
     Raises:
-        InputError: says on which.
+        InputError: there is such an unknown; the message names it.
     """
     size = max(float(np.abs(at.values).max()), float(np.abs(forward.data).max()))
     for one in forward.inverse.inferred:
         part = forward.parts[one.name]
         if np.abs(slopes[:, part]).max() <= BLIND * size and not prior.fixed[part].all():
-            raise InputError(f"the measurements do not depend on {one.name}; measure what does, or give a prior", one.where)
+            raise InputError(f"the measurements do not depend on {one.name}; measure one that does, or give a prior", one.where)
 
 
 def _bounded(forward: Forward) -> NDArray[np.bool_]:
-    """Return which coefficients are those of unknowns with bounds, whose values change with their exponential [P]."""
+    """Return which coefficients belong to unknowns with bounds, whose values depend on them exponentially [P]."""
     found = np.zeros(forward.size, dtype=bool)
     for one in forward.inverse.inferred:
         found[forward.parts[one.name]] = one.section.lower is not None or one.section.upper is not None

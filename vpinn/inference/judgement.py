@@ -1,4 +1,4 @@
-"""Whether the model explains the data: χ², single values that lie far off, and data that say nothing."""
+"""Check whether the model explains the data: χ², outliers, and data that do not constrain the unknowns."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from vpinn.problem.inverse import Observation
 
 Array = NDArray[np.float64]
 UNLIKELY = 1e-3
-"""Probability of a misfit as large as it is, or of a value as far off, below which a check fails."""
+"""A check fails if so large a misfit, or so large a deviation of one value, has less than this probability."""
 FEW = 3
-"""Smallest number of degrees of freedom with which single values are judged."""
+"""Smallest number of degrees of freedom for which single values are tested as outliers."""
 EXPLAINED = 0.5
-"""Share of the variance of the data that a model with inferred noise has to explain."""
+"""Least share of the variance of the data that a model with inferred noise has to explain; below it a check fails."""
 AT_BOUND = 1e-4
-"""Distance from a bound, relative to that of the initial value, at which a number counts as having run into it."""
+"""Distance from a bound, relative to that of the initial value, below which a number counts as being at that bound."""
 ROUNDED = 1e-12
-"""Size of residuals relative to the data below which they are rounding, and say nothing."""
+"""Size of residuals, relative to the data, below which they are rounding errors and are not tested."""
 
 
 def judged(posterior: Posterior) -> tuple[dict[str, Any], list[str]]:
-    """Return what there is to tell of the data, JSON-compatible, and a line for each check that fails."""
+    """Return the entry "data" of metrics.json, and a line for each check that fails."""
     forward, residuals = posterior.forward, posterior.residuals
     known = np.concatenate([np.full(one.values.size, one.noise is not None) for one in forward.inverse.data])
     dof = len(residuals) - posterior.effective
@@ -64,7 +64,7 @@ def judged(posterior: Posterior) -> tuple[dict[str, Any], list[str]]:
 
 
 def _at_bounds(posterior: Posterior) -> list[str]:
-    """Return a line for each number that ran into one of its bounds."""
+    """Return a line for each number that is at one of its bounds."""
     found = []
     for one in posterior.forward.inverse.numbers:
         value, given = posterior.numbers[one.name]["value"], one.section
@@ -75,7 +75,7 @@ def _at_bounds(posterior: Posterior) -> list[str]:
 
 
 def _section(posterior: Posterior, one: Observation, part: slice) -> dict[str, Any]:
-    """Return what there is to tell of a section."""
+    """Return the statistics of a [[data]] section, JSON-compatible."""
     values, left = one.values.ravel(), posterior.residuals[part]
     spread = float(np.var(values))
     gaps = left * posterior.noise[part]
@@ -90,7 +90,7 @@ def _section(posterior: Posterior, one: Observation, part: slice) -> dict[str, A
 
 
 def _outlier(posterior: Posterior, dof: float) -> str | None:
-    """Return the measurement that lies farthest off in words; None where that is not unlikely.
+    """Return a sentence about the measurement with the largest deviation; None if it is not improbable.
 
     Residuals are judged by Student's distribution, with the noise as the others show it (externally studentised), and the
     probability is multiplied by their number (Bonferroni).

@@ -1,6 +1,6 @@
-"""Problems in time on finite elements: the march for given numbers, and how the measurements change with these.
+"""Problems in time on finite elements: the march for given numbers, and the derivatives of the measurements.
 
-Derivatives are difference quotients of marches whose steps are far more exact than the measurements.
+Derivatives are difference quotients of marches whose time steps are far more accurate than the measurements.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ Gauss–Newton down by the same factor and changes no coefficient that it conver
 
 
 class MarchModel(Forward):
-    """Marches on elements of one degree; what is inferred are numbers.
+    """Marches on elements of one degree, as a model with unknown numbers.
 
     Args:
         problem: an inverse problem in time, on a mesh.
-        degree: of the elements; multipliers take one less.
+        degree: degree of the elements, ≥ 1; multipliers have one less.
     """
 
     def __init__(self, problem: Case, degree: int) -> None:
@@ -51,7 +51,7 @@ class MarchModel(Forward):
         """Return the march.
 
         Raises:
-            DivergenceError: its steps become too small.
+            DivergenceError: the time steps became too small.
         """
         plain = forward_problem(self.problem, coefficients)
         try:
@@ -70,7 +70,7 @@ class MarchModel(Forward):
 
     @property
     def points(self) -> int:
-        """Number of measurements, which stands for quadrature points where there is no single rule."""
+        """Number of measurements, shown instead of the number of quadrature points, since there is no single rule."""
         return len(self.data)
 
 
@@ -79,7 +79,7 @@ class _Timed:
     """An expression at points and instants.
 
     Attributes:
-        problem: whose unknowns it contains.
+        problem: problem whose unknowns the expression contains.
         parts: its scalar components.
         points: the places [n].
         times: the instants [n].
@@ -92,7 +92,7 @@ class _Timed:
 
     @classmethod
     def of(cls, one: Observation, problem: Problem, values: dict[Any, Any]) -> _Timed:
-        """Return an observation with numbers in the place of what is to infer."""
+        """Return an observation with numbers in place of the unknown ones."""
         assert one.points is not None
         assert not isinstance(one.what, Form)
         d = problem.domain.dimension

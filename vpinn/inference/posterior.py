@@ -1,7 +1,7 @@
-"""What a fit says of the unknowns: values, standard deviations, correlations, and what the data do not see.
+"""The posterior of the unknowns: values, standard deviations, correlations, and directions that the data do not constrain.
 
-The covariance is Laplace's: the inverse of the curvature of the negative log posterior, at its largest value. Noise and priors
-that evidence chose count as known.
+The covariance is Laplace's approximation: the inverse of the curvature of the negative log posterior at its minimum. Noise and
+priors that were chosen by evidence count as known.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from vpinn.inference.gauss_newton import Fitted
 
 Array = NDArray[np.float64]
 UNSEEN = 1e-7
-"""Singular value of the scaled curvature's root below which the data do not see a direction."""
+"""Singular value of the scaled curvature's root below which the data do not constrain a direction."""
 SHARED = 0.1
-"""Share of an unknown in a direction from which it is named."""
+"""Share in a direction above which an unknown is named in the message about it."""
 VAGUE = 30.0
 """Standard deviation of a coefficient without a prior, in units of its scale, from which the data say next to nothing of it."""
 

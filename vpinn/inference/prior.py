@@ -68,7 +68,7 @@ class Prior:
         fixed: precision of each coefficient where it is known [P]: 0 of those that may have any value.
         fields: the fields.
         noise: standard deviation of each section of the data; nan where it is chosen.
-        guess: of the noise, where it is chosen.
+        guess: first guess of a noise that is inferred.
     """
 
     fixed: Array

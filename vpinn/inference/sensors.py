@@ -36,7 +36,7 @@ class Sensors:
         used: for each derivative, number of the expression, and of the value in ``keys`` by which it is taken.
         tables: for each of ``keys``, its basis functions at the points, sparse [n, mixed.size].
         count: k.
-        weights: of the points [n] if the measurement is an integral; None if there is one at each point.
+        weights: quadrature weights of the points [n] if the measurement is an integral; None if there is one at each point.
         mixed: elements of the function.
     """
 
@@ -90,7 +90,7 @@ def make_sensors(observation: Observation, problem: Problem, mixed: MixedSpace) 
 
     Args:
         observation: what was measured.
-        problem: whose unknowns are the components of the elements, numbers and fields to infer among them.
+        problem: problem whose unknowns are the components of the elements, including numbers and fields to infer.
         mixed: the elements.
     """
     mesh = mixed.mesh

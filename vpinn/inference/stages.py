@@ -41,7 +41,7 @@ class InferenceStage:
         posterior: what is known of the unknowns.
         shift: largest change of an unknown from the stage before, in standard deviations; infinite in the first.
         seconds: since the first stage began.
-        steps: of Gauss–Newton in this stage.
+        steps: number of Gauss–Newton steps in this stage.
     """
 
     model: ElementModel | MarchModel
@@ -77,8 +77,8 @@ def infer_in_stages(
 
     Args:
         problem: an inverse problem on a mesh.
-        note: told every stage; False ends them.
-        step: told every step of Gauss–Newton with the objective.
+        note: called with every stage; if it returns False, the stages end.
+        step: called after every Gauss–Newton step with its number and the objective.
 
     Raises:
         InputError: elements cannot state the problem, or no measurement depends on an unknown.

@@ -1,4 +1,4 @@
-"""Quantities of a problem in time: integrals at every instant, with errors by the stage that the estimate is measured from."""
+"""Quantities of a problem in time: integrals at every instant, with errors estimated by the following stage of the march."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ MOST = 101
 
 
 def answers_in_time(stage: MarchStage, times: Sequence[float]) -> dict[str, Any]:
-    """Return the quantities and the errors of the further fields that a problem file asks for, as entries of the metrics.
+    """Return the quantities, and the errors of the further fields, of a problem file as entries of the metrics.
 
     Args:
         stage: the march.
-        times: instants that are written, rising, the last of them the end; at most `MOST` of them, evenly chosen, are taken.
+        times: instants that are written, rising; the last is the end. At most `MOST` of them, evenly chosen, are used.
 
     Returns:
         "quantities": name → "value" and "error" at the end, and lists "times", "values", "errors" of the instants; "fields":
-        those of `field_errors` at the end, with "_final" in their keys. Without what is not asked for.
+        those of `field_errors` at the end, with "_final" in their keys. Entries without a request in the file are left out.
     """
     answers = stage.problem.answers
     chosen = np.unique(np.linspace(0, len(times) - 1, min(MOST, len(times))).round().astype(int))
@@ -48,12 +48,12 @@ def answers_in_time(stage: MarchStage, times: Sequence[float]) -> dict[str, Any]
 
 
 def times_of(stage: MarchStage) -> tuple[float, ...]:
-    """Return the instants that are written, up to the end of a march."""
+    """Return the instants that are written and that the march has reached, rising."""
     return tuple(float(t) for t in output_times(stage.problem) if t <= stage.marched.course.end)
 
 
 def _at(stage: MarchStage, t: float, asked: Any) -> Any:
-    """Return what a function tells of the march at an instant, where the following stage is the better solution."""
+    """Return the result of a function for the march at an instant, compared with the following stage as the better solution."""
     steady = steady_at(stage.problem, t)
     following = stage.following
     better = None if following is None else following.trial_at(t, steady_at(following.problem, t))

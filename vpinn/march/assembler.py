@@ -26,11 +26,11 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class InTime(Assembler):
-    """One measure of a form in time. Derivatives are by the jets of an unknown of number order · components + component.
+    """One measure of a form in time. Its derivatives are with respect to jets, numbered order · components + component.
 
     Attributes:
-        integral: what is integrated.
-        background: what the points fix.
+        integral: coefficients of the test functions, and their derivatives, as tapes.
+        background: fields and constants that do not depend on the unknowns.
     """
 
     integral: IntegralInTime
@@ -44,7 +44,7 @@ class InTime(Assembler):
         """Return the assembler of an integral on elements.
 
         Raises:
-            InputError: it takes second derivatives.
+            InputError: the form has second derivatives of an unknown.
         """
         mesh = mixed.mesh
         count = len(mixed.spaces)
@@ -59,16 +59,16 @@ class InTime(Assembler):
 
     @cached_property
     def chunks(self) -> list[range]:
-        """Points that are worked on at a time, whole entities."""
+        """Ranges of points that are evaluated at a time; each consists of whole cells or facets."""
         return list(self.points.chunks(self.entities_at_a_time * self.points.per_entity))
 
     @property
     def pairs(self) -> set[tuple[int, int]]:
-        """Pairs of components, of test function and unknown, that share terms."""
+        """Pairs of components, of the test function and of the unknown, between which the matrices have entries."""
         return {(c, numbered % self.components) for (c, _), (numbered, _) in self.slopes}
 
     def placed(self, index: range) -> Placed:
-        """Return points with what does not depend on the unknowns there, kept."""
+        """Return points with the values that do not depend on the unknowns; they are computed once and stored."""
         if index.start not in self._placed:
             self._placed[index.start] = super().placed(index)
         return self._placed[index.start]
@@ -79,7 +79,7 @@ class InTime(Assembler):
         return self
 
     def outputs(self, points: Points, jets: Tensor | None, matrix: bool) -> Sequence[Value]:
-        """Return coefficients, and derivatives where wanted, at jets [orders · components, n, 1 + d]."""
+        """Return the coefficients for jets [orders · components, n, 1 + d], and their derivatives if ``matrix`` is true."""
         assert jets is not None
         integral = self.integral
         tape = integral.linearised if matrix else integral.residual
@@ -99,7 +99,7 @@ class InTime(Assembler):
 def _place(derivative: Derivative) -> int:
     if len(derivative) > 1:
         raise InputError(
-            "elements that are continuous have no second derivatives, which this form takes; integrate by parts, or split the "
+            "the form has second derivatives, which continuous elements do not have; integrate by parts, or split the "
             "equation into several of lower order"
         )
     return 1 + derivative[0] if derivative else 0

@@ -1,4 +1,4 @@
-"""A march on elements: the field, what a file keeps of it, and its distance from a march of a higher degree."""
+"""A march on finite elements: its field, its arrays in a checkpoint, and its distance from a march of higher degree."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ElementMarch(MarchStage):
-    """A march on elements; its course has the coefficients of all functions, those on the boundary included.
+    """A march on elements. Its state holds the coefficients of all functions, including those on the boundary.
 
     Attributes:
         mixed: elements of every component.
-        constants: components that are determined up to a constant only.
+        constants: numbers of the components that are determined up to a constant only.
     """
 
     kind: ClassVar[str] = "elements"
@@ -38,7 +38,7 @@ class ElementMarch(MarchStage):
 
     @property
     def opened(self) -> tuple[int, ...]:
-        """Components that are determined up to a constant only, whose mean is zero."""
+        """Components that are determined up to a constant only; their mean is set to zero."""
         return self.constants
 
     @property
@@ -48,12 +48,12 @@ class ElementMarch(MarchStage):
 
     @property
     def how(self) -> str:
-        """What it was made of, in words."""
+        """The functions of space that the march uses, in words."""
         return f"elements of degree {self.mixed.highest.degree}, {self.size:,} functions"
 
     @property
     def imposed(self) -> tuple[Imposed, ...]:
-        """How values on the boundary are met."""
+        """How every condition on the boundary is imposed."""
         return elements_trial(self.problem, self.mixed.highest, self.values(self.marched.course.end)).imposed
 
     def values(self, t: float) -> Array:
@@ -61,7 +61,7 @@ class ElementMarch(MarchStage):
         return embedded(self.mixed, self.marched.course(t))
 
     def at(self, points: Points) -> Field:
-        """Return the field at points."""
+        """Return values and gradients at points, as a function of time."""
         space = self.mixed.highest
 
         def field(t: float) -> Array:
@@ -70,24 +70,24 @@ class ElementMarch(MarchStage):
         return field
 
     def trial_at(self, t: float, steady: Problem) -> tuple[Trial, torch.Tensor]:
-        """Return the trial space of an instant and the parameters of the field there."""
+        """Return the trial space at an instant and the parameters of the field."""
         trial = elements_trial(steady, self.mixed.highest, self.values(t))
         return trial, torch.zeros(trial.network.size, dtype=torch.float64, device=HOST)
 
     def described(self) -> dict[str, Any]:
-        """Return what metrics say of it."""
+        """Return the entries of metrics.json that describe the functions."""
         cells = self.mixed.mesh.n_cells
         return {"degree": self.mixed.highest.degree, "degrees": list(self.mixed.degrees), "cells": cells}
 
     def kept(self) -> tuple[dict[str, Array], dict[str, Any]]:
-        """Return what a file keeps: arrays, and JSON-compatible values."""
+        """Return the arrays and the JSON-compatible values that a checkpoint holds."""
         arrays: dict[str, Any] = {f"bisected.{k}": marked for k, marked in enumerate(self.mixed.mesh.bisected)}
         meta = {"kind": self.kind, "degrees": list(self.mixed.degrees), "constants": list(self.constants)}
         return arrays, meta | {"degree": self.points.degree, "refine": self.points.refine}
 
     @classmethod
     def restored(cls, problem: Case, marched: Marched, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> ElementMarch:
-        """Return the march that a file keeps."""
+        """Return the march that a checkpoint holds."""
         marks = (arrays[f"bisected.{k}"] for k in range(sum(name.startswith("bisected.") for name in arrays)))
         mesh = replayed(problem.domain.with_cells(), marks)
         points = CellPoints(mesh, meta["degree"], refine=meta["refine"])
@@ -99,7 +99,7 @@ class ElementMarch(MarchStage):
 def gap_of(found: ElementMarch, truth: ElementMarch, instants: Sequence[float]) -> tuple[Distance, Array]:
     """Return the distance of a march from one of a higher degree on the same mesh, and each cell's share of it [n_cells].
 
-    Both are compared as elements of the higher degree, whose squares are sums over matrices of cells.
+    Both are written in elements of the higher degree; square norms are then quadratic forms of the matrices of cells.
     """
     space, problem = truth.mixed.highest, found.problem
     owner = np.repeat(np.arange(len(problem.unknowns)), [u.components for u in problem.unknowns])

@@ -1,6 +1,6 @@
-"""Marches on elements: every stage is judged by one whose elements are two degrees higher, on the same mesh and in smaller steps.
+"""Marches on elements in stages. A march two degrees higher, on the same mesh and with smaller steps, estimates each error.
 
-Where few cells have most of the error these are bisected for the next stage; elsewhere the yardstick becomes the next stage.
+If few cells have most of the error, the next stage bisects them. Otherwise the march of higher degree becomes the next stage.
 """
 
 from __future__ import annotations
@@ -27,41 +27,42 @@ from vpinn.problem import Case, Problem, output_times
 
 Array = NDArray[np.float64]
 DEGREES = {1: (3, 5, 7, 9, 11), 2: (2, 4, 6, 8, 10), 3: (2, 3, 4, 5)}
-"""Dimension → degrees of the stages, the last of which is a yardstick alone."""
+"""Dimension → degrees of the stages; the last one only serves to estimate the error of the one before."""
 TOLERANCE = 1e-6
-"""Relative error estimate that is good enough by default."""
+"""Default tolerance of the relative error estimate, dimensionless."""
 LOOSE, TIGHT, FIRST = 0.02, 1e-11, 1e-5
-"""Tolerance of the steps over that of the whole, the smallest there is, and that of the first stage."""
+"""Relative tolerance of time steps: ratio to the tolerance of the solution, lower bound, and value in the first stage."""
 BELOW = 1e-3
-"""Tolerance of the steps over the last estimate."""
+"""Ratio of the tolerance of time steps to the last error estimate."""
 TIGHTER = 0.3
-"""The same of every second march over the first, so that their difference tells of errors in time."""
+"""Factor on that tolerance in every second march, so that the difference of two marches includes the errors in time."""
 STAGNANT = 0.7
-"""Ratio of the estimates of two stages above which the later gains little."""
+"""Ratio of the error estimates of two stages above which the later one counts as a stage of little gain."""
 PATIENCE = 2
-"""Such stages in a row after which there is no further one."""
+"""Number of consecutive stages of little gain after which the stages end."""
 SMOOTH = 3.0
-"""Factor by which the estimate falls per degree from which on higher degrees gain more than smaller cells."""
+"""The solution counts as smooth if the error estimate falls by this factor per degree: higher degrees then gain more than
+smaller cells."""
 SECONDS = {1: 5e-6, 2: 1e-5, 3: 4e-5}
-"""Dimension → seconds of a step per function where the equations are linear, as they are counted."""
+"""Dimension → predicted seconds per step and function for linear equations; unlike measured ones they do not vary."""
 NONLINEAR = 4.0
-"""The same where they are not, over that."""
+"""Factor on these seconds for nonlinear equations."""
 SPENT = 20.0
-"""Seconds, as they are counted, that stages may take together; more where ``solver.time_limit`` gives more."""
+"""Predicted seconds that all stages may take together; ``solver.time_limit`` if that is more."""
 
 
 class ElementMarches:
     """Marches of one problem on elements.
 
     Args:
-        problem: in time.
-        note: told the stage's number and the time that it has reached, after every step; False ends everything.
+        problem: the problem in time.
+        note: called after every time step with the number of the stage and the time reached; if it returns False, all ends.
 
     Attributes:
-        journal: marches that are read instead of made.
-        made: stages whose estimate is known, in order.
-        ended: why there is no further one: "tolerance", "grown", "collapse", or "" where ``note`` ended them.
-        collapsed: what was computed of a march whose steps became too small.
+        journal: marches of an earlier run, which are read instead of computed again.
+        made: stages that have an error estimate, in order.
+        ended: reason why no stage follows: "tolerance", "grown" or "collapse"; "" if ``note`` ended the marches.
+        collapsed: the part of a march that was computed before its steps became too small; None if none collapsed.
     """
 
     def __init__(self, problem: Case, note: Callable[[int, float], bool] = lambda stage, t: True) -> None:
@@ -77,21 +78,21 @@ class ElementMarches:
 
     @property
     def most(self) -> int:
-        """Number of stages that may be made."""
+        """Largest number of stages, ≥ 1."""
         return len(DEGREES[self.problem.domain.dimension])
 
     def after(self, journal: MarchJournal, count: int) -> None:
-        """Go on with a journal that holds so many marches of another kind."""
+        """Use a journal whose first ``count`` marches are of another kind."""
         self.journal, self._count = journal, count
 
     def run(self, told: Callable[[], None] = lambda: None) -> ElementMarch | None:
-        """Return the best stage with an estimate; None where none has one since ``note`` ended them.
+        """Return the best stage that has an error estimate; None if ``note`` ended the marches before there was one.
 
         Args:
-            told: called after every stage whose estimate is known.
+            told: called after every stage that has an error estimate.
 
         Raises:
-            Collapse: the first stage, or its yardstick, comes to an end before the time does.
+            Collapse: the steps of the first stage, or of the march that estimates its error, became too small.
             InputError: the problem cannot be marched.
         """
         problem, rising = self.problem, DEGREES[self.problem.domain.dimension]
@@ -141,13 +142,13 @@ class ElementMarches:
         return self._best
 
     def _ahead(self, problem: Case, level: int, gain: float, shares: Array) -> list[tuple[Case, int]]:
-        """Return the problems and levels of degrees that may follow, the best first.
+        """Return the problems and positions in ``DEGREES`` that the next stage may have, the best choice first.
 
         Args:
-            problem: of the last stage.
-            level: of its degree.
-            gain: factor by which the estimate fell per degree.
-            shares: each cell's share of the error.
+            problem: problem of the last stage.
+            level: position of its degree in ``DEGREES``.
+            gain: factor by which the error estimate fell per degree.
+            shares: share of every cell in the error [n_cells].
         """
         mesh, rising = problem.domain.with_cells(), DEGREES[problem.domain.dimension]
         higher = [(problem, level + 1)] if level + 2 < len(rising) else []
@@ -163,7 +164,7 @@ class ElementMarches:
         return min(self.made, key=lambda stage: stage.relative) if self.made else None
 
     def _march(self, problem: Case, degree: int) -> ElementMarch | None:
-        """Return a march, None where ``note`` ended it."""
+        """Return a march; None if ``note`` ended it."""
         mesh = problem.domain.with_cells()
         size = expected_functions(problem, degree)
         if size > LARGEST[mesh.dimension]:
@@ -195,7 +196,7 @@ class ElementMarches:
         return max(TIGHT, wanted * (TIGHTER if number % 2 else 1.0))
 
     def _counted(self, problem: Problem, steps: int, degrees: tuple[int, ...]) -> float:
-        """Return the seconds of marches, as they are counted."""
+        """Return the predicted seconds of marches of some degrees."""
         nonlinear = 1.0 if self._linear else NONLINEAR
         d = problem.domain.dimension
         return nonlinear * SECONDS[d] * steps * sum(expected_functions(problem, degree) for degree in degrees)

@@ -1,4 +1,4 @@
-"""A march on elements: the state at the start, the steps, and what comes out as a function of time."""
+"""A march on finite elements: the initial state, the time steps, and the coefficients as functions of time."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from vpinn.march.trajectory import Trajectory, nodes
 
 Array = NDArray[np.float64]
 DRIVE = 0.03
-"""Accuracy of polynomials for what drives linear equations, over that of the steps."""
+"""Tolerance of the polynomials in time that approximate the drive of linear equations, relative to that of the steps."""
 PANELS = 20
-"""Of these, at most."""
+"""Largest number of panels of these polynomials."""
 
 
 @dataclass(frozen=True)
 class Stepping:
-    """How a march steps.
+    """How the time steps of a march are chosen.
 
     Attributes:
-        tolerance: largest error of a step, relative, > 0.
-        note: told the time after every step; False ends the march.
-        largest: length of a step over the whole time, at most.
+        tolerance: largest relative error of a step, dimensionless, > 0.
+        note: called with the time after every step; if it returns False, the march ends.
+        largest: largest length of a step, relative to the whole time.
     """
 
     tolerance: float
@@ -45,7 +45,7 @@ class Stepping:
 
 
 def march_elements(equations: ElementEquations, steps: Stepping) -> Marched:
-    """Return the course of the coefficients of all functions [mixed.size].
+    """Return the coefficients of all functions [mixed.size] as functions of time.
 
     Raises:
         Collapse: the steps became too small.
@@ -80,7 +80,7 @@ def march_elements(equations: ElementEquations, steps: Stepping) -> Marched:
 
 
 def _tabulate(equations: ElementEquations, tolerance: float, scale: float) -> None:
-    """Put polynomials in time, much more exact than the steps, for what drives linear equations, where few are enough."""
+    """Replace the drive of linear equations by polynomials in time, far more accurate than steps, if few of them suffice."""
     clock = equations.problem.clock
     assert clock is not None
     largest = max(float(np.linalg.norm(equations.drive(float(t)))) for t in np.linspace(clock.start, clock.end, 5))
@@ -95,7 +95,7 @@ def _tabulate(equations: ElementEquations, tolerance: float, scale: float) -> No
 
 
 class _Level:
-    """Takes the constants that the equations leave open from fields, in L²."""
+    """Removes from fields the constants that the equations do not determine, by projection in L²."""
 
     def __init__(self, equations: ElementEquations) -> None:
         self._functions = functions = equations.kernel.functions
@@ -106,14 +106,14 @@ class _Level:
         self._gram = self._weighted @ functions.T
 
     def __call__(self, values: Array) -> Array:
-        """Return fields [n, mixed.size] without them."""
+        """Return fields [n, mixed.size] without these constants."""
         if not len(self._functions):
             return values
         return np.asarray(values - np.linalg.solve(self._gram, self._weighted @ values.T).T @ self._functions)
 
 
 def _start(equations: ElementEquations) -> tuple[Array, Array]:
-    """Return the coefficients at the start and their rates [size] each: projections in L² that meet the constraints."""
+    """Return the initial coefficients and their rates [size] each: projections in L² that satisfy the constraints."""
     problem, mixed, numbering = equations.problem, equations.mixed, equations.numbering
     clock, background = problem.clock, Background(mixed.mesh)
     assert clock is not None
@@ -139,7 +139,7 @@ def _start(equations: ElementEquations) -> tuple[Array, Array]:
 
 
 def _moments(space: LagrangeSpace, value: Any, background: Background, clock: Any) -> Array:
-    """Return ∫ value φ dx for all functions of a space [size], at the start."""
+    """Return ∫ value φ dx at the initial time, for all functions φ of a space [size]."""
     mesh = space.mesh
     every = CellPoints(mesh, min(30, rule_degree(space.degree, mesh) + 2))
     table = space.tabulate(every.placed)[0]  # [q, n_local]
@@ -152,7 +152,7 @@ def _moments(space: LagrangeSpace, value: Any, background: Background, clock: An
 
 
 def _consistent(equations: ElementEquations, u: Array, rates: Array) -> Array:
-    """Return the state nearest to u in L² that meets the constraints which multipliers stand for, such as div u = 0."""
+    """Return the state nearest to u in L² that satisfies the constraints of multipliers, such as div u = 0."""
     multipliers, clock = equations.multipliers, equations.problem.clock
     assert clock is not None
     if not multipliers.any() or (equations.orders == 2).any():
@@ -168,7 +168,7 @@ def _consistent(equations: ElementEquations, u: Array, rates: Array) -> Array:
 
 
 def _scale(equations: ElementEquations, u: Array, rates: Array) -> Array:
-    """Return how large the coefficients of every unknown become, as far as the start tells: root mean squares [size]."""
+    """Return the expected size of every coefficient: the root mean square over its unknown, estimated at the start [size]."""
     problem = equations.problem
     mixed = equations.mixed
     clock = equations.problem.clock
@@ -183,7 +183,7 @@ def _scale(equations: ElementEquations, u: Array, rates: Array) -> Array:
         first += unknown.components
     for row in whole:
         sizes = np.maximum(sizes, [_mean(row[group]) for group in groups])
-    if (sizes == 0.0).any():  # at rest at the start: Euler's step over a tenth of the time tells how far they are driven
+    if (sizes == 0.0).any():  # zero at the start: one Euler step over a tenth of the time estimates the size
         shift = 10.0 / span
         derivative = equations.linearise(clock.start, u, rates, zero)
         force = np.max([np.abs(equations.residual(float(t), u, zero, zero)) for t in np.linspace(clock.start, clock.end, 5)], 0)

@@ -1,7 +1,7 @@
 """A weak form in time on continuous elements: F(t, u, u′, u″) = 0 for their coefficients, with sparse derivatives.
 
-Values on the boundary hold at the nodes at every instant; their coefficients, those that periodic sides share, and levels that
-the form leaves open are eliminated. Unknowns without a time derivative, such as a pressure, are coefficients like any other.
+Boundary values hold at the nodes at every instant. Eliminated are their coefficients, those that periodic sides share, and
+constants that the form does not determine. Unknowns without a time derivative, such as a pressure, are not treated apart.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ from vpinn.problem import Problem, stated_in
 
 Array = NDArray[np.float64]
 UNSEEN = 1e-10
-"""Size of what the equations make of a constant, relative to its terms, up to which they do not see it."""
+"""The equations do not determine a constant if its derivative is below this share of the sum of its terms' sizes."""
 
 
 class ElementEquations:
     """The equations of a problem in time on elements; see `Equations`.
 
     Args:
-        problem: in weak form.
-        degree: of the elements; multipliers get one less.
+        problem: the problem in time, in weak form.
+        degree: degree of the elements, ≥ 1; multipliers have one less.
 
     Attributes:
         mixed: elements of every component.
         numbering: position of each function among the coefficients, -1 where it is prescribed or left out [mixed.size].
-        orders: of the highest time derivative of every coefficient.
-        linear: whether the equations are linear with constant coefficients, up to what drives them.
-        steady: whether nothing that drives them depends on time.
-        opened: constants that nothing determines.
+        orders: order of the highest time derivative of every coefficient, 0 to 2 [size].
+        linear: whether the equations are linear with constant coefficients, apart from a drive that may depend on time.
+        steady: whether the drive does not depend on time.
+        opened: constants that neither equations nor conditions determine.
     """
 
     def __init__(self, problem: Problem, degree: int) -> None:
@@ -70,7 +70,7 @@ class ElementEquations:
         self._drive: Any = None
 
     def _number(self, fixed: NDArray[np.bool_]) -> None:
-        """Number the functions that are free; those that periodic sides share have one number."""
+        """Number the free functions; functions that periodic sides share have one number."""
         ties = self._ties
         held = np.zeros(self.mixed.size, dtype=bool)
         np.logical_or.at(held, ties.root, fixed)
@@ -92,7 +92,7 @@ class ElementEquations:
         self._local_signs = [torch.from_numpy(ties.sign[own][dofs]) if opposite else None for own, dofs in parts]
 
     def _open(self) -> list[Motion]:
-        """Return the constants that no condition names and no derivative of the equations sees."""
+        """Return the constants that appear in no condition and do not change the equations."""
         named = {
             (c.unknown, k)
             for c in self.problem.boundary
@@ -125,7 +125,7 @@ class ElementEquations:
         return np.asarray(full)
 
     def _inputs(self, t: float, moments: Sequence[Array]) -> Tensor:
-        """Return u, u′ and u″, as far as they occur, in the space of the highest degree [orders · components, highest.size]."""
+        """Return those of u, u′ and u″ that occur, in the space of the highest degree [orders · components, highest.size]."""
         known = self._prescribed(t)
         full = known[: self._levels].copy()
         for row, own in zip(full, moments, strict=False):
@@ -134,7 +134,7 @@ class ElementEquations:
 
     def _assembled(self, t: float, moments: Sequence[Array]) -> Array:
         at = self._inputs(t, moments)
-        total = torch.zeros(self.size + 1, dtype=torch.float64, device=HOST)  # those without a number share the last place
+        total = torch.zeros(self.size + 1, dtype=torch.float64, device=HOST)  # functions without a number share the last entry
         for assembler in self._assemblers:
             for index in assembler.at(t).chunks:
                 local = assembler.local(index, at, False)
@@ -200,11 +200,11 @@ class ElementEquations:
         return self._assembled(t, ()) if self._drive is None else np.asarray(self._drive(t))
 
     def tabulate(self, drive: Any) -> None:
-        """Take what drives the equations from a function of time that stands for the sums over points."""
+        """Use a function of time as the drive of the equations, instead of sums over quadrature points."""
         self._drive = drive
 
     def place(self, values: Array) -> Array:
-        """Return where coefficients [mixed.size] are largest, over the size of their component [d]."""
+        """Return the place [d] where coefficients [mixed.size] are largest, relative to the size of their component."""
         sizes = [np.abs(values[self.mixed.numbers(c)]) for c in range(len(self.mixed.spaces))]
         peaks = [one.max(initial=0.0) / max(float(np.sqrt(np.mean(one**2))), 1e-300) for one in sizes]
         component = int(np.argmax(peaks))
@@ -221,7 +221,7 @@ class ElementEquations:
 
     @property
     def multipliers(self) -> NDArray[np.bool_]:
-        """Coefficients of unknowns whose own equations do not hold them, and no time derivative [size]."""
+        """Which coefficients are multipliers: without a time derivative, and absent from their own equations [size]."""
         own = {c for a in self._assemblers for c, other in a.pairs if c == other}
         found = np.zeros(self.size, dtype=bool)
         for c, order in enumerate(self._by_component):

@@ -29,9 +29,9 @@ class FeatureMarch(MarchStage):
     """A march on orthonormal functions.
 
     Attributes:
-        mixture: how features were drawn.
-        space: what they span.
-        lifts: of every component.
+        mixture: distribution from which the features were drawn.
+        space: orthonormal functions that the features span.
+        lifts: for every component, the function with its boundary values.
     """
 
     mixture: Mixture
@@ -45,20 +45,20 @@ class FeatureMarch(MarchStage):
 
     @property
     def how(self) -> str:
-        """What it was made of, in words."""
+        """The functions of space that the march uses, in words."""
         return f"{self.size} orthonormal functions"
 
     @property
     def imposed(self) -> tuple[Imposed, ...]:
-        """How values on the boundary are met."""
+        """How every condition on the boundary is imposed."""
         return self.space.trial.imposed
 
     def at(self, points: Points) -> Field:
-        """Return the field at points."""
+        """Return values and gradients at points, as a function of time."""
         return field_of(self.space, self.lifts, self.marched.course, points)
 
     def trial_at(self, t: float, steady: Problem) -> tuple[Trial, torch.Tensor]:
-        """Return the trial space of an instant and the parameters of the field there."""
+        """Return the trial space at an instant and the parameters of the field."""
         space = self.space
         parts, known = [], dict(space.trial.background.known)
         own = np.split(self.marched.course(t)[: space.size], np.cumsum(space.ranks)[:-1])
@@ -75,11 +75,11 @@ class FeatureMarch(MarchStage):
         return replace(space.trial, unknowns=unknowns, background=background), space.parameters(own)
 
     def described(self) -> dict[str, Any]:
-        """Return what metrics say of it."""
+        """Return the entries of metrics.json that describe the functions."""
         return {"ranks": list(self.space.ranks), "features": self.mixture.width}
 
     def kept(self) -> tuple[dict[str, Array], dict[str, Any]]:
-        """Return what a file keeps: arrays, and JSON-compatible values."""
+        """Return the arrays and the JSON-compatible values that a checkpoint holds."""
         space, mixture = self.space, self.mixture
         arrays = {"theta": host(space.theta)}
         arrays |= {f"map.{k}": one for k, one in enumerate(space.maps)}
@@ -89,7 +89,7 @@ class FeatureMarch(MarchStage):
 
     @classmethod
     def restored(cls, problem: Case, marched: Marched, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> FeatureMarch:
-        """Return the march that a file keeps."""
+        """Return the march that a checkpoint holds."""
         stated = weakened(problem)
         base = homogeneous(stated)
         mixture = Mixture(meta["kind"], meta["width"], meta["seed"])

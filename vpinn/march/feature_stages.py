@@ -1,8 +1,8 @@
-"""Marches on features: more and more features, each stage the yardstick of the one before.
+"""Marches on orthonormal random features in stages of more and more features.
 
-The difference of two stages estimates the error of the first, in space and in time: the second has half as many features again,
-finer quadrature and smaller steps. From the second stage on, features follow the solution: where its gradient is large at any
-instant there are more of them, and steeper ones.
+The difference of two consecutive stages estimates the error of the first, in space and in time, since the second has about 1.5
+times as many features, finer quadrature and smaller steps. From the second stage on, features adapt to the solution: where its
+gradient is large at any instant, there are more and steeper features.
 """
 
 from __future__ import annotations
@@ -30,41 +30,41 @@ WIDTHS = {1: (48, 80, 120, 180, 270, 400, 600), 2: (80, 120, 180, 270, 400, 600,
 PER_FEATURE = {1: 8, 2: 24, 3: 30}
 """Dimension → quadrature points per feature."""
 RULES = (8, 12, 16, 20)
-"""Degrees of quadrature, before cells are halved."""
+"""Degrees of the quadrature rule that are tried before cells are halved."""
 TOLERANCE = 1e-6
-"""Relative error estimate that is good enough by default."""
+"""Default tolerance of the relative error estimate, dimensionless."""
 LOOSE, TIGHT = 0.05, 1e-11
-"""Tolerance of the integrator over that of the whole, and the smallest there is."""
+"""Relative tolerance of time steps: its ratio to the tolerance of the solution, and its lower bound."""
 SPENT = 20.0
-"""Seconds, as they are counted, that stages may take together."""
+"""Predicted seconds that all stages may take together."""
 GROWTH = 3.0
-"""Seconds of a stage over those of the one before, as they are expected."""
+"""Expected ratio of the seconds of a stage to those of the stage before."""
 UNEVEN = 4.0
-"""Largest gradient over its mean from which on steps take the place of sines, which cannot be steep in one place alone."""
+"""Ratio of the largest gradient to its mean above which features are steps instead of sines, which are steep everywhere."""
 STAGNANT = 0.7
-"""Ratio of the estimates of two stages above which features gain little."""
+"""Ratio of the error estimates of two stages above which the later one counts as a stage of little gain."""
 POOR = 0.05
-"""Estimate above which it is no measure of how fast it falls."""
+"""Relative error estimate above which the ratio of two estimates does not measure the rate of convergence."""
 PATIENCE = 2
-"""Such stages in a row after which there is no further one."""
+"""Number of consecutive stages of little gain after which the stages end."""
 LARGEST = 3e9
-"""Bytes that functions at points may take."""
+"""Largest memory of all functions at all points, in bytes."""
 FOLLOWED = 21
-"""Instants at which gradients are looked at."""
+"""Number of instants at which gradients are evaluated to place features."""
 
 
 class FeatureMarches:
-    """Marches of one problem.
+    """Marches of one problem on features.
 
     Args:
-        problem: in time.
-        note: told the stage's number and the time that it has reached, after every step; False ends everything.
+        problem: the problem in time.
+        note: called after every time step with the number of the stage and the time reached; if it returns False, all ends.
 
     Attributes:
-        journal: marches that are read instead of made.
-        made: stages whose estimate is known, in order.
-        ended: why there is no further one: "tolerance", "grown", "collapse", or "" where ``note`` ended them.
-        collapsed: what was computed of a stage whose steps became too small.
+        journal: marches of an earlier run, which are read instead of computed again.
+        made: stages that have an error estimate, in order.
+        ended: reason why no stage follows: "tolerance", "grown" or "collapse"; "" if ``note`` ended the marches.
+        collapsed: the part of a march that was computed before its steps became too small; None if none collapsed.
     """
 
     def __init__(self, problem: Case, note: Callable[[int, float], bool] = lambda stage, t: True) -> None:
@@ -85,7 +85,7 @@ class FeatureMarches:
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Features of the stages."""
+        """Number of features of every stage."""
         asked = self.problem.settings.solver.features
         return WIDTHS[self.problem.domain.dimension] if asked is None else (asked, round(1.5 * asked))
 
@@ -96,17 +96,17 @@ class FeatureMarches:
 
     @property
     def most(self) -> int:
-        """Number of stages that may be made."""
+        """Largest number of stages, ≥ 1."""
         return len(self.widths)
 
     def run(self, told: Callable[[], None] = lambda: None) -> FeatureMarch | None:
-        """Return the best stage with an estimate; None where none has one since ``note`` ended them.
+        """Return the best stage that has an error estimate; None if ``note`` ended the marches before there was one.
 
         Args:
-            told: called after every stage whose estimate is known.
+            told: called after every stage that has an error estimate.
 
         Raises:
-            Collapse: a stage, and one with more features as well, come to an end before the time does.
+            Collapse: the steps of a stage, and of one with more features, became too small.
             InputError: the problem cannot be marched.
         """
         widths = self.widths
@@ -158,7 +158,7 @@ class FeatureMarches:
         return replace(stage, estimate=gap, following=following)
 
     def _stage(self, width: int, before: FeatureMarch | None) -> FeatureMarch | None:
-        """Return a march, None where ``note`` ended it."""
+        """Return a march; None if ``note`` ended it."""
         mesh = self.problem.domain.with_cells()
         every = self._points(mesh, width)
         points = every.take(range(every.size))
@@ -200,7 +200,7 @@ class FeatureMarches:
         return FeatureMarch(self._stated, marched, points, mixture=mixture, space=space, lifts=self._lifts)
 
     def _step_tolerance(self, before: FeatureMarch | None) -> float:
-        """Return the tolerance of a stage's steps: well below the last estimate, and as tight as asked for at the end."""
+        """Return the tolerance of time steps: well below the last error estimate, at last in proportion to the tolerance."""
         least = max(TIGHT, LOOSE * self.tolerance)
         known = [stage.relative for stage in self.made]
         if not known:
@@ -208,7 +208,7 @@ class FeatureMarches:
         return float(np.clip(0.003 * known[-1], least, 1e-5))
 
     def _points(self, mesh: Mesh, width: int) -> CellPoints:
-        """Return quadrature points enough for so many features, or those asked for where these are more."""
+        """Return enough quadrature points for a number of features, or those that the settings give if these are more."""
         wanted, asked = PER_FEATURE[mesh.dimension] * width, self.problem.settings.quadrature
         for refine in range(asked.refine, 21):
             for degree in RULES if asked.degree is None else (asked.degree,):
@@ -218,7 +218,7 @@ class FeatureMarches:
         return found
 
     def _slope(self, stage: FeatureMarch, points: Points) -> Array:
-        """Return the largest gradient over time at points, relative to the range of the component's values [n]."""
+        """Return the largest gradient over time at n points, relative to the range of values of the component [n]."""
         field, clock = stage.at(points), self.problem.clock
         assert clock is not None
         slopes = None
@@ -234,7 +234,7 @@ class FeatureMarches:
 
 
 def _rates(system: GalerkinSystem, collapse: Collapse, points: Points) -> Array:
-    """Return how fast the component that changes fastest does so at points where a march collapsed [n]."""
+    """Return the rate of the fastest component at points, at the instant when a march collapsed [n]."""
     with np.errstate(all="ignore"):
         top = np.nan_to_num(system.highest(collapse.t, collapse.state), posinf=0.0, neginf=0.0)
     functions = system.space.jets(points, [()])
@@ -243,13 +243,13 @@ def _rates(system: GalerkinSystem, collapse: Collapse, points: Points) -> Array:
 
 
 def _uneven(slope: Array, w: Array, mesh: Mesh) -> bool:
-    """Return whether gradients over the range of values are large somewhere, and much larger than elsewhere."""
+    """Return whether the gradient, relative to the range of values, is large somewhere and much larger than its mean."""
     lower, upper = mesh.bounds
     return bool(slope.max() > max(UNEVEN * (slope @ w) / w.sum(), UNEVEN / (upper - lower).max()))
 
 
 def counted(stage: FeatureMarch) -> float:
-    """Return the seconds of a march as they are counted: factorisations, and sums over points where it was not exact."""
+    """Return the predicted seconds of a march: factorisations, and sums over points if it is not exact in time."""
     n, steps = stage.space.size, stage.marched.steps
     if stage.marched.exact:
         return 2e-9 * n**3 + 1e-9 * stage.points.size * n**2
@@ -268,7 +268,7 @@ def refuse_strong(problem: Problem) -> None:
         held = [tag for c in problem.boundary if c.unknown == unknown.name for tag in c.on]
         if not held or len(problem.domain.facets(tuple(held))) < len(problem.domain.facets("all")):
             raise InputError(
-                f"{unknown.name} is free on a part of the boundary, where equations of second order leave it open; write the "
+                f"{unknown.name} is free on a part of the boundary, where equations of second order need a condition; write the "
                 "weak form, whose ds terms say what holds there",
                 problem.where("form", "strong"),
             )

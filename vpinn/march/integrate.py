@@ -1,4 +1,4 @@
-"""The march itself: Galerkin's equations integrated from the start to the end.
+"""Integrate Galerkin's equations on orthonormal functions in time. Start with `march`.
 
 Linear equations with constant symmetric matrices and a steady drive are solved mode by mode, exactly in time; all others by the
 implicit Runge–Kutta method Radau IIA of order five (Hairer & Wanner 1996, ch. IV.8) as scipy has it, with our Jacobian.
@@ -20,33 +20,33 @@ from vpinn.march.trajectory import Trajectory, nodes
 
 Array = NDArray[np.float64]
 DENSE = 6
-"""Ends of steps that the polynomial between two of them goes through."""
+"""Number of ends of steps that the interpolating polynomial of a step passes through."""
 DRIVE = 0.03
-"""Accuracy of polynomials for what drives a system, over that of the steps."""
+"""Tolerance of the polynomials in time that approximate the drive of a system, relative to the tolerance of the steps."""
 FEW = 20
-"""Panels of these, at most."""
+"""Largest number of panels of these polynomials."""
 SLACK = 1.0 + 1e-9
-"""Factor of the largest step, so that rounding leaves no sliver of time before an instant."""
+"""Factor of the largest step, so that rounding does not leave a tiny last step before an instant."""
 LEBESGUE = 20.0
-"""Largest factor by which such a polynomial may enlarge errors; the cubic of the step takes its place."""
+"""Largest Lebesgue constant of an interpolating polynomial; above it the cubic of the step is used instead."""
 EXACT, ROUNDING = 1e-4, 1e-12
-"""Accuracy of the polynomials for modes over the tolerance of steps, and the best there is."""
+"""Tolerance of the polynomials in time for modes, relative to the tolerance of steps, and its lower bound."""
 NEGLIGIBLE = 1e-8
-"""Share of the largest size of an eigenvalue, by the diagonals of both matrices, below which one counts as zero."""
+"""An eigenvalue whose size, estimated from the diagonals of both matrices, is below this share of the largest counts as zero."""
 SYMMETRIC = 1e-9
 """Relative asymmetry up to which a matrix counts as symmetric: rounding of its sums over points."""
 RESTARTS = 60
-"""Instants to be written up to which steps end at every one of them."""
+"""Largest number of output instants for which a step ends at every one; with more, the solution between steps is used."""
 
 
 class Collapse(ArithmeticError):
-    """The steps became too small to go on.
+    """The time steps became too small to go on.
 
     Attributes:
-        course: up to where they did; None where no step was taken.
-        t: where they did.
-        state: there.
-        place: coordinates of the point where the solution changes fastest.
+        course: the state up to the collapse; None if no step was taken.
+        t: time of the collapse.
+        state: state at the collapse [states].
+        place: coordinates of the point where the solution changes fastest [d]; None if unknown.
     """
 
     def __init__(self, course: Trajectory | None, t: float, state: Array) -> None:
@@ -59,12 +59,12 @@ class Collapse(ArithmeticError):
 
 @dataclass(frozen=True)
 class Marched:
-    """A march.
+    """The result of a march.
 
     Attributes:
-        course: of the state.
-        steps: that it took; panels of polynomials where it was exact.
-        exact: whether it was exact in time.
+        course: the state as a function of time.
+        steps: number of time steps, ≥ 1; the number of polynomial panels if the solution is exact in time.
+        exact: whether the solution is exact in time, up to rounding and its approximation by polynomials.
     """
 
     course: Trajectory
@@ -81,19 +81,21 @@ def march(
     note: Callable[[float], bool] = lambda t: True,
     least: int = 1,
 ) -> Marched:
-    """Return the course of the state.
+    """Return the state as a function of time.
 
     Args:
-        system: equations.
-        state: at the first instant [system.states].
-        instants: rising; the first is the start, the last the end.
-        tolerance: relative, of a step, > 0.
-        scale: size of the coefficients, Euclidean.
-        note: told the time after every step; False ends the march.
-        least: steps between two instants, at least: marches that are compared with each other should not take the same.
+        system: Galerkin's equations.
+        state: state at the first instant [system.states].
+        instants: rising instants; the first is the start, the last the end.
+        tolerance: relative tolerance of a step, dimensionless, > 0.
+        scale: Euclidean norm that the coefficients are expected to have, > 0.
+        note: called with the time after every step; if it returns False, the march ends.
+        least: least number of steps between two instants. Two marches whose difference estimates the error in time should not
+            take the same steps.
 
     Raises:
         Collapse: the steps became too small.
+        InputError: the solution grows beyond the range of floating-point numbers.
     """
     if system.linear and system.steady and system.constant_mass:
         modes = _modes(system, state, float(instants[0]))
@@ -109,7 +111,7 @@ def march(
 
 
 def _tabulate(system: GalerkinSystem, instants: Sequence[float], tolerance: float, scale: float) -> None:
-    """Put polynomials in time, much more exact than the steps, for what drives a linear system, where few are enough."""
+    """Replace the drive of a linear system by polynomials in time, far more accurate than the steps, if few of them suffice."""
     begin, end = float(instants[0]), float(instants[-1])
     largest = max(scale / (end - begin), *(float(np.linalg.norm(system.drive(t))) for t in np.linspace(begin, end, 5)))
     found = Trajectory.of_function(
@@ -120,7 +122,7 @@ def _tabulate(system: GalerkinSystem, instants: Sequence[float], tolerance: floa
 
 
 class _Path:
-    """Steps taken so far: their ends, and the cubic of each, whose error is of a lower order than that of its ends."""
+    """The steps taken so far: states at their ends, and the cubic of each step, which is of lower order than the states."""
 
     def __init__(self, t: float, state: Array) -> None:
         self.times = [t]
@@ -128,14 +130,14 @@ class _Path:
         self.cubics = list[Array]()
 
     def add(self, t: float, state: Array, dense: Callable[[Array], Array]) -> None:
-        """Note a step."""
+        """Append a step that ends at time t."""
         t0 = self.times[-1]
         self.cubics.append(dense((t0 + t) / 2 + (t - t0) / 2 * nodes(DENSE)).T)
         self.times.append(t)
         self.states.append(state)
 
     def course(self) -> Trajectory:
-        """Return the polynomials through the ends of several steps, or the cubics where these would enlarge errors."""
+        """Return polynomials through the ends of several steps; the cubic of a step where these would amplify errors."""
         times, states = np.array(self.times), np.stack(self.states)
         panels = []
         for k, cubic in enumerate(self.cubics):
@@ -168,7 +170,7 @@ class _Control:
 
 
 def _stepwise(system: GalerkinSystem, path: _Path, instants: Sequence[float], control: _Control) -> bool:
-    """Take steps until the end, or until ``note`` ends them; return False where they became too small."""
+    """Take steps until the end, or until ``note`` returns False. Return False if the steps became too small."""
     state = path.states[-1]
     rates = np.linalg.norm(state[system.size :])
     sizes = np.full(system.states, control.scale)
@@ -205,14 +207,14 @@ def _stepwise(system: GalerkinSystem, path: _Path, instants: Sequence[float], co
 
 
 def _frequency(system: GalerkinSystem, state: Array, t: float) -> float:
-    """Return how fast the solution is expected to oscillate: the least frequency of the linearised equations, in 1/time."""
+    """Return the lowest frequency of the linearised equations, in 1/time: the expected rate of oscillation."""
     values = np.abs(np.linalg.eigvals(system.jacobian(t, state)))
     return float(values[values > 1e-8 * values.max()].min()) if values.max() > 0 else 1.0
 
 
 @dataclass(frozen=True)
 class _Modes:
-    """Eigenpairs K φ = λ M φ with the start and the drive in their coordinates."""
+    """Eigenpairs K φ = λ M φ, with the initial state and the drive in the coordinates of the eigenvectors."""
 
     values: Array
     vectors: Array
@@ -223,7 +225,7 @@ class _Modes:
 
 
 def _modes(system: GalerkinSystem, state: Array, t: float) -> _Modes | None:
-    """Return the modes of a system with symmetric matrices, None where it has none, or damps waves."""
+    """Return the modes of a system with symmetric matrices; None if a matrix is not symmetric or a wave equation has damping."""
     second = bool(system.second.all())
     if system.second.any() and not second:
         return None
@@ -245,10 +247,10 @@ def _modes(system: GalerkinSystem, state: Array, t: float) -> _Modes | None:
 def _eigenpairs(k: Array, mass: Array) -> tuple[Array, Array]:
     """Return values λ, rising, and vectors φ with K φ = λ M φ and φᵀMφ = 1.
 
-    They are those of M φ = μ (K + σM) φ with μ = 1/(λ + σ) and a shift σ of the size of the least λ, whose largest μ are known
-    to rounding. Eigenpairs of K φ = λ M φ itself have errors as large as rounding of the largest λ, for bending 1e12 times the
-    least. The factor of K + σM is accurate for entries of such different sizes (Demmel & Veselić 1992, SIAM J. Matrix Anal.
-    Appl. 13, 1204–1245).
+    They are computed from M φ = μ (K + σM) φ with μ = 1/(λ + σ) and a shift σ of the size of the least λ, since then the largest
+    μ are accurate to rounding. The direct problem K φ = λ M φ has errors as large as the rounding of the largest λ, which for
+    bending is 1e12 times the least. The Cholesky factor of K + σM is accurate for entries of such different sizes (Demmel &
+    Veselić 1992, SIAM J. Matrix Anal. Appl. 13, 1204–1245).
 
     Raises:
         LinAlgError: M is not positive definite.
@@ -266,7 +268,7 @@ def _eigenpairs(k: Array, mass: Array) -> tuple[Array, Array]:
 
 
 def _exactly(system: GalerkinSystem, modes: _Modes, instants: Sequence[float], tolerance: float) -> Marched:
-    """Return the course of c″ + λc = g, or c′ + λc = g, for every mode."""
+    """Return the exact solution of c″ + λc = g, or of c′ + λc = g, for every mode."""
     begin, lam = float(instants[0]), modes.values
 
     def states(t: Array) -> Array:

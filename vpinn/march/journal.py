@@ -1,4 +1,4 @@
-"""What the marches of a run have found, one after the other: a run that goes on reads them again instead of marching anew."""
+"""A journal of the marches of a run: a resumed run reads them instead of computing them again."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Array = NDArray[np.float64]
 
 @dataclass
 class MarchJournal:
-    """Marches by their number. Everything else about a stage follows from them, so that it is made again to the last bit.
+    """The finished marches of a run. Everything else about a stage is computed from its march again, to the last bit.
 
     Attributes:
-        tolerance: of the whole that they were made for, None before the first.
-        marches: finished so far, in order.
-        saved: called after each that is added.
+        tolerance: tolerance of the solution for which the marches were computed, dimensionless; None before the first march.
+        marches: finished marches, in order.
+        saved: called after a march was added.
     """
 
     tolerance: float | None = None
@@ -30,12 +30,12 @@ class MarchJournal:
     saved: Callable[[], None] = lambda: None
 
     def marched(self, number: int, end: float, march: Callable[[], Marched]) -> Marched:
-        """Return the march of a number, which ``march`` makes where there is none yet.
+        """Return a march of the journal; if it is not there yet, compute and add it.
 
         Args:
-            number: from 0; the next is made once those before it are there.
-            end: last instant; a march that stops before is not kept.
-            march: makes it.
+            number: number of the march, counted from 0.
+            end: last instant of the problem; a march that ended earlier is not added.
+            march: function that computes the march.
         """
         if number < len(self.marches):
             return self.marches[number]
@@ -46,7 +46,7 @@ class MarchJournal:
         return found
 
     def arrays(self) -> tuple[dict[str, Array], dict[str, Any]]:
-        """Return all of it as arrays and JSON-compatible values; nothing where there are no marches."""
+        """Return the journal as arrays and JSON-compatible values; both are empty if there are no marches."""
         if not self.marches:
             return {}, {}
         arrays = {f"march.{k}.{name}": a for k, one in enumerate(self.marches) for name, a in one.course.arrays().items()}
@@ -55,7 +55,7 @@ class MarchJournal:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array], meta: Mapping[str, Any]) -> MarchJournal:
-        """Return the journal that ``arrays`` described."""
+        """Return the journal from the result of ``arrays``."""
         found = []
         for k, known in enumerate(meta.get("marches", [])):
             kept = {name: arrays[f"march.{k}.{name}"] for name in ("breaks", "course")}

@@ -1,4 +1,4 @@
-"""Marched fields beside each other and beside the truth: norms over space and time."""
+"""Distances between fields over space and time: of two marches, or of a march and the exact solution."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ Array = NDArray[np.float64]
 Field = Callable[[float], Array]
 """Instant → values and gradients of every component [components, 1 + d, n]."""
 VANISHED = 1e-12
-"""Share of the largest square norm over time that one at the end counts for at least: what died out has no relative error."""
+"""Least square norm at the end, relative to the largest over time, in divisions: a solution that decays to zero has no
+relative error there."""
 INSTANTS = 24
-"""Instants of the Gauss rule that norms over time are sums of, between every two that are written, at most."""
+"""Largest number of points of the Gauss rule in time between two instants that are written."""
 
 
 def field_of(space: OrthonormalSpace, lifts: Sequence[Lift], course: Trajectory, points: Points) -> Field:
-    """Return a marched field at points."""
+    """Return the field of a march at points, as a function of time."""
     d = points.x.shape[1]
     wanted: list[Derivative] = [(), *((i,) for i in range(d))]
     functions = [np.stack([jets[key] for key in wanted]) for jets in space.jets(points, wanted)]
@@ -47,12 +48,12 @@ def field_of(space: OrthonormalSpace, lifts: Sequence[Lift], course: Trajectory,
 
 
 def exact_field(problem: Problem, points: Points, opened: Sequence[int] = ()) -> Field:
-    """Return the exact solution at quadrature points, of the unknowns that it is stated for, in order.
+    """Return the exact solution at quadrature points as a function of time, for the unknowns that have one, in order.
 
     Args:
-        problem: with exact solutions.
-        points: that cover the domain.
-        opened: components of all unknowns whose mean is zero, since nothing determines it.
+        problem: problem in time with exact solutions.
+        points: quadrature points of the domain.
+        opened: components, counted over all unknowns, that are determined up to a constant; their mean is set to zero.
     """
     assert problem.clock is not None
     d, n = points.x.shape[1], len(points)
@@ -80,13 +81,13 @@ def exact_field(problem: Problem, points: Points, opened: Sequence[int] = ()) ->
 
 @dataclass(frozen=True)
 class Distance:
-    """How far one field is from another.
+    """The distance of a field from another, which counts as the truth. All entries are relative and dimensionless.
 
     Attributes:
         unknowns: name → relative_l2 and relative_h1 over space and time, relative_l2_final and relative_h1_final at the end.
-        relative: over space and time, in H¹, of all unknowns that have a time derivative together.
-        final: the same at the end.
-        curve: instants, and the distance in L² at each over the largest norm of the truth [instants, 2].
+        relative: distance in H¹ over space and time, for all unknowns that have a time derivative together.
+        final: the same distance at the last instant.
+        curve: instants, and the distance in L² at each, relative to the largest norm of the truth over time [instants, 2].
     """
 
     unknowns: Mapping[str, Mapping[str, float]]
@@ -96,7 +97,7 @@ class Distance:
 
 
 def instants_of(instants: Sequence[float]) -> tuple[Array, Array]:
-    """Return instants and weights of sums over time [m] each, those given among them with weight zero."""
+    """Return instants and weights of a quadrature rule in time [m] each; the given instants are included with weight zero."""
     per = max(2, INSTANTS // (len(instants) - 1))
     s, w = np.polynomial.legendre.leggauss(per)
     times, weights = [np.asarray(instants, dtype=np.float64)], [np.zeros(len(instants))]
@@ -115,11 +116,11 @@ def gap_between(
 
     Args:
         problem: the problem.
-        found: all components.
-        truth: those of the unknowns named, in order.
-        names: of these unknowns.
-        w: weights of the points [n].
-        instants: rising, from the start to the end.
+        found: field of all components.
+        truth: field of the components of the named unknowns, in order.
+        names: names of the unknowns that are compared.
+        w: quadrature weights of the points [n].
+        instants: rising instants from the start to the end.
     """
     rows: list[int] = []
     owner: list[int] = []
@@ -142,15 +143,15 @@ def gap_between(
 
 
 def distance_of(problem: Problem, names: Sequence[str], times: Array, weights: Array, sums: Array) -> Distance:
-    """Return a distance from its squares.
+    """Return a distance from integrals of squares over space.
 
     Args:
         problem: the problem.
-        names: of the unknowns that are compared.
-        times: instants, rising, the last of them the end [instants].
-        weights: of sums over them.
-        sums: squares at every instant, of every unknown: of the error's values and gradients, of the truth's values and
-            gradients [instants, 4, unknowns].
+        names: names of the unknowns that are compared.
+        times: rising instants; the last is the end [instants].
+        weights: quadrature weights of the instants [instants].
+        sums: for every instant and unknown the integrals of the squares of the error, of its gradient, of the truth and of its
+            gradient [instants, 4, unknowns].
     """
     whole = np.tensordot(weights, sums, 1)
     last = sums[-1]
@@ -171,7 +172,7 @@ def distance_of(problem: Problem, names: Sequence[str], times: Array, weights: A
 
 
 def changing(problem: Problem, names: Sequence[str]) -> NDArray[np.bool_]:
-    """Return which of some unknowns have a time derivative; all of them where none has."""
+    """Return which of the named unknowns have a time derivative; all of them if none has one."""
     clock, stated = problem.clock, stated_in(problem.formulation)
     assert clock is not None
     found = np.array([clock.order(problem.unknown(name).function, stated) > 0 for name in names])
@@ -183,5 +184,5 @@ def _ratio(error: float, size: float) -> float:
 
 
 def as_metrics(gap: Distance) -> dict[str, Any]:
-    """Return the errors of unknowns as metrics."""
+    """Return the errors of all unknowns as an entry of metrics.json."""
     return {name: dict(found) for name, found in gap.unknowns.items()}

@@ -19,14 +19,14 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class _Source:
-    """What one condition gives.
+    """The values of one boundary condition.
 
     Attributes:
-        values: and their first and second time derivatives at the nodes of its facets.
-        functions: that it prescribes, of every component [components, n].
-        place: of every node among these.
-        count: nodes of every one.
-        where: the condition stands in the problem file.
+        values: evaluator of the values and their first and second time derivatives at the nodes of all facets.
+        functions: numbers of the functions that the condition prescribes [components, n].
+        place: position of the function of every node in ``functions``.
+        count: number of nodes, in different facets, of every function [n].
+        where: place of the condition in the problem file, for messages.
     """
 
     values: AtPoints
@@ -36,22 +36,22 @@ class _Source:
     where: str
 
     def __call__(self, t: float) -> Array:
-        """Return the means of the values at the nodes of every function [3, components, n]."""
+        """Return for every function the mean over its nodes of the value and its two time derivatives [3, components, n]."""
         rows = self.values(t)
         sums = np.stack([np.bincount(self.place, row, len(self.count)) for row in rows]) / self.count
         return sums.reshape(3, len(self.functions), -1)
 
 
 class Prescribed:
-    """Coefficients of functions on the boundary. Where two conditions meet the later one holds.
+    """Coefficients of the functions on the boundary. Where two conditions meet, the later one in the file holds.
 
     Args:
-        problem: in time.
+        problem: the problem in time.
         mixed: elements of every component.
 
     Attributes:
         given: which functions are prescribed [mixed.size].
-        constant: whether no value depends on time.
+        constant: whether all values are independent of time.
     """
 
     def __init__(self, problem: Problem, mixed: MixedSpace) -> None:
@@ -80,7 +80,7 @@ class Prescribed:
         self._known: tuple[float, Array] | None = None
 
     def __call__(self, t: float) -> Array:
-        """Return the values, zero where none is given, and their first and second time derivatives [3, mixed.size].
+        """Return the values and their first and second time derivatives; zero for functions that are free [3, mixed.size].
 
         Raises:
             InputError: a value is not finite.

@@ -22,26 +22,26 @@ from vpinn.march.tableau import Tableau
 Array = NDArray[np.float64]
 Solve = Callable[[NDArray[Any]], NDArray[Any]]
 STAGES = ((1e-6, 5), (np.inf, 3))
-"""Tolerance up to which a method has so many stages; its order is 2s − 1."""
+"""Pairs of a tolerance and the number of stages s that is used up to it. The order of the method is 2s − 1."""
 ITERATIONS = 10
-"""Newton steps of one step in time, at most."""
+"""Largest number of Newton iterations in one time step."""
 SLOW = 0.02
-"""Contraction of Newton's method above which the derivative is taken anew."""
+"""Rate of convergence of Newton's method above which the derivatives are evaluated again."""
 SAFETY, LEAST, MOST = 0.9, 0.1, 8.0
-"""Factor of a step's length, and the bounds of its change."""
+"""Safety factor of the predicted step length, and the bounds of the ratio of two consecutive lengths."""
 KEPT = 1.3
-"""Growth of the length up to which it stays, and with it the factors of matrices."""
+"""Ratio of the predicted length to the current one up to which the length is kept, so that matrices need no factorisation."""
 FIRST = 1e-4
-"""Length of the first step that is tried, relative to the whole time."""
+"""Length of the first step, relative to the whole time, before its error is known."""
 TINY = 1e-13
-"""Length of a step, relative to the whole time, below which there is no going on."""
+"""Length of a step, relative to the whole time, below which the method gives up."""
 
 
 class Derivatives(Protocol):
     """The derivatives A₀, A₁, A₂ of the equations by u, u′ and u″."""
 
     def solver(self, shift: complex) -> Solve:
-        """Return what solves with A₀ + σA₁ + σ²A₂.
+        """Return a solver of linear systems with the matrix A₀ + σA₁ + σ²A₂.
 
         Raises:
             InputError: the matrix is singular.
@@ -60,13 +60,13 @@ class Equations(Protocol):
 
     @property
     def linear(self) -> bool:
-        """Whether the derivatives of F are the same everywhere."""
+        """Whether the derivatives of F are constant in time and state."""
 
     def residual(self, t: float, u: Array, first: Array, second: Array) -> Array:
-        """Return F [size]; time derivatives above a coefficient's order are not looked at."""
+        """Return F [size]; time derivatives above the order of a coefficient are ignored."""
 
     def linearise(self, t: float, u: Array, first: Array, second: Array) -> Derivatives:
-        """Return the derivatives of F."""
+        """Return the derivatives of F with respect to u, u′ and u″."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +74,10 @@ class TimeStep:
     """One step in time.
 
     Attributes:
-        t: where it starts.
-        h: its length.
-        values: coefficients at its start and at all stages [s + 1, size].
-        rates: their first time derivatives [s + 1, size].
+        t: time at its start.
+        h: length, in units of time, > 0.
+        values: coefficients at the start and at all stages [s + 1, size].
+        rates: first time derivatives of the coefficients [s + 1, size].
     """
 
     t: float
@@ -87,17 +87,17 @@ class TimeStep:
 
 
 class Collapsed(ArithmeticError):
-    """The steps became too small."""
+    """The time steps became too small to go on."""
 
 
 @dataclass(frozen=True)
 class Control:
-    """How steps are taken.
+    """How the length of steps is controlled.
 
     Attributes:
-        tolerance: largest error of a step, relative, > 0.
-        scale: size of every coefficient, > 0, where it is not larger itself [size].
-        largest: length of a step.
+        tolerance: largest relative error of a step, dimensionless, > 0.
+        scale: lower bound of the size of every coefficient in relative errors, > 0 [size].
+        largest: largest length of a step, in units of time.
     """
 
     tolerance: float
@@ -106,15 +106,15 @@ class Control:
 
 
 class Radau:
-    """Steps from the start to the end.
+    """Time steps from the start to the end.
 
     Args:
-        equations: what holds.
-        t: start.
-        end: where the last step ends.
-        u: coefficients at the start [size].
-        rates: their first time derivatives; those of coefficients that are not of second order are not looked at.
-        control: how steps are taken.
+        equations: the equations to integrate.
+        t: initial time.
+        end: final time.
+        u: coefficients at the initial time [size].
+        rates: their first time derivatives [size]; only those of coefficients of second order are used.
+        control: how the length of steps is controlled.
     """
 
     def __init__(self, equations: Equations, t: float, end: float, u: Array, rates: Array, control: Control) -> None:
@@ -134,18 +134,18 @@ class Radau:
 
     @property
     def t(self) -> float:
-        """Where the last step ended."""
+        """Time at the end of the last step."""
         return self._t
 
     def interpolation(self, s: Array) -> Array:
-        """Return the values at s [m], in lengths of a step, of the polynomials for its start and all stages [m, s + 1]."""
+        """Return the Lagrange polynomials of the start and all stages at s [m], in units of the step length [m, s + 1]."""
         return self._method.interpolation(s)
 
     def steps(self) -> Iterator[TimeStep]:
         """Yield the steps.
 
         Raises:
-            Collapsed: they became too small.
+            Collapsed: the steps became too small.
         """
         span = self._end - self._begin
         h, rejected = FIRST * span, False
@@ -179,9 +179,9 @@ class Radau:
             h = h if keeps else h * grown
 
     def _fitted(self, h: float) -> float:
-        """Return a length not above h, over the whole time, that leads to the end.
+        """Return a step length of at most h, relative to the whole time, that does not pass the end.
 
-        Where factors last as long as the length does, it is a power of two that divides the time passed, so that few are made.
+        If factorisations stay valid while the length is constant, lengths are powers of two, so that few matrices are factorised.
         """
         left = 1.0 - self._passed
         if not self._equations.linear:
@@ -208,7 +208,7 @@ class Radau:
         return self._solvers[1]
 
     def _guess(self, h: float) -> Array:
-        """Return Z as the polynomial of the step before has it."""
+        """Return the first iterate of Z: the polynomial of the step before, extrapolated."""
         method, before = self._method, self._before
         if before is None:
             return np.zeros((len(method.c), len(self._u)))
@@ -216,7 +216,7 @@ class Radau:
         return method.interpolation(ahead) @ before.values - self._u
 
     def _stages(self, h: float) -> tuple[Array, float, int] | None:
-        """Return Z [s, size], the contraction of Newton's method and its steps; None where it does not converge."""
+        """Return Z [s, size], the rate of convergence of Newton's method and its iterations; None if it does not converge."""
         method, equations = self._method, self._equations
         z, solvers = self._guess(h), self._factors(h)
         enough = max(1e-10, min(0.03, self._control.tolerance**0.5))
@@ -252,12 +252,12 @@ class Radau:
         return None
 
     def _norm(self, vector: Array) -> float:
-        """Return the size of a change over what is tolerated, without coefficients that have no time derivative."""
+        """Return the norm of a change relative to the tolerance, over the coefficients that have a time derivative."""
         scaled = np.where(self._algebraic, 0.0, vector) / np.maximum(self._control.scale, np.abs(self._u))
         return float(np.linalg.norm(scaled)) / (self._size * self._control.tolerance)
 
     def _error(self, h: float, z: Array, rejected: bool) -> float:
-        """Return the estimate of a step's error, over what is tolerated."""
+        """Return the estimated error of a step relative to the tolerance."""
         method, shift = self._method, float(self._method.values[0].real) / h
         assert self._derivative is not None
         drift = -shift * (method.error @ z)
@@ -286,7 +286,7 @@ class Radau:
         method = self._method
         stages = self._u + z
         start = self._u
-        if self._before is None and self._algebraic.any():  # what the equations make of these at the start
+        if self._before is None and self._algebraic.any():  # their values at the start follow from the equations
             start = np.where(self._algebraic, method.interpolation(np.zeros(1), start=False)[0, 1:] @ stages, start)
         first = method.inverse @ z / h
         step = TimeStep(self._t, h, np.concatenate([start[None], stages]), np.concatenate([self._rates[None], first]))

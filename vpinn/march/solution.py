@@ -1,4 +1,4 @@
-"""A marched solution: a steady solution at every instant, that of the end by default."""
+"""The solution of a march: a steady solution at every instant, by default at the end."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class MarchedSolution(SolutionInTime):
-    """The field that a march found. As a ``Solution`` it is that of the last instant.
+    """The field over space and time that a march computed. As a ``Solution`` it is the field at the last instant.
 
     Attributes:
         stage: the march.
@@ -45,7 +45,7 @@ class MarchedSolution(SolutionInTime):
         """Return the solution at an instant.
 
         Raises:
-            InputError: it lies outside the time of the problem, or of what was computed.
+            InputError: the instant lies outside the time span of the problem, or beyond the last step.
         """
         problem, stage = self.march
         self._check(np.array([t]))
@@ -112,14 +112,14 @@ def _at(problem: Stated, stage: MarchStage, t: float) -> tuple[Stated, Trial, to
 
 
 def arrays_of(stage: MarchStage) -> tuple[dict[str, Array], dict[str, Any]]:
-    """Return what a checkpoint keeps of a march: arrays, and JSON-compatible values."""
+    """Return the arrays and the JSON-compatible values that a checkpoint holds of a march."""
     arrays, meta = stage.kept()
     kept = {**meta, "steps": stage.marched.steps, "exact": stage.marched.exact}
     return {**arrays, **stage.marched.course.arrays()}, {"march": kept}
 
 
 def stage_of(problem: Case, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> MarchStage:
-    """Return the march that a checkpoint keeps."""
+    """Return the march that a checkpoint holds."""
     kept = meta["march"]
     marched = Marched(Trajectory.from_arrays(arrays), kept["steps"], kept["exact"])
     kind = ElementMarch if kept["kind"] == ElementMarch.kind else FeatureMarch

@@ -24,9 +24,9 @@ class Sparse:
     """Derivatives of the equations by u, u′ and u″, in one pattern of entries.
 
     Attributes:
-        entries: [3, entries].
-        rows: of every entry.
-        starts: of every column among the entries.
+        entries: values of the three matrices [3, entries].
+        rows: row of every entry [entries].
+        starts: position of the first entry of every column [size + 1].
     """
 
     entries: Array
@@ -41,7 +41,7 @@ class Sparse:
         return csc_array((np.asarray(weights) @ self.entries, self.rows, self.starts), shape=(n, n))
 
     def solver(self, shift: complex) -> Solve:
-        """Return what solves with A₀ + σA₁ + σ²A₂; see `Derivatives`."""
+        """Return a solver with A₀ + σA₁ + σ²A₂; see `Derivatives`."""
         return factorise(self.combined((1.0, shift, shift * shift)))
 
     def times(self, first: float, second: float, vector: Array) -> Array:
@@ -51,12 +51,12 @@ class Sparse:
 
 @dataclass(frozen=True)
 class Places:
-    """Where entries of cells' matrices stand in the common pattern of all derivatives.
+    """Positions of the entries of cell matrices in the common sparsity pattern of all derivatives.
 
     Attributes:
-        rows: of every entry, column by column.
-        starts: of every column.
-        blocks: pair of components → place of every entry of a cell's matrix, one past the last where it has none.
+        rows: row of every entry, column by column [entries].
+        starts: position of the first entry of every column [size + 1].
+        blocks: pair of components → position of every entry of the cell matrices; ``entries`` for an entry that is left out.
     """
 
     rows: NDArray[np.int32]

@@ -1,4 +1,4 @@
-"""One march: a field over space and time, its error estimate, and what a file keeps of it."""
+"""One march: a field over space and time with its error estimate, which a checkpoint can hold."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class MarchStage(ABC):
-    """One march.
+    """One march: the solution of a problem in time in one space of functions.
 
     Attributes:
-        problem: in time, on the mesh of the march.
-        marched: what came out.
-        points: quadrature points inside.
-        estimate: distance from the next stage; None of the last.
-        following: the next stage; None of the last, and of one that a file kept.
+        problem: the problem in time, on the mesh of the march.
+        marched: coefficients of the functions over time, and how many steps were taken.
+        points: quadrature points inside the domain.
+        estimate: distance from the next stage, which estimates the error; None for the last stage.
+        following: the next stage; None for the last stage and for a stage that was read from a checkpoint.
     """
 
     problem: Case
@@ -40,12 +40,12 @@ class MarchStage(ABC):
 
     @property
     def relative(self) -> float:
-        """Relative error estimate over space and time; infinite without one."""
+        """Relative error estimate over space and time, dimensionless; infinite if there is none."""
         return math.inf if self.estimate is None else self.estimate.relative
 
     @property
     def opened(self) -> tuple[int, ...]:
-        """Components that are determined up to a constant only, whose mean is zero."""
+        """Components that are determined up to a constant only; their mean is set to zero."""
         return ()
 
     @property
@@ -56,25 +56,25 @@ class MarchStage(ABC):
     @property
     @abstractmethod
     def how(self) -> str:
-        """What it was made of, in words."""
+        """The functions of space that the march uses, in words."""
 
     @property
     @abstractmethod
     def imposed(self) -> tuple[Imposed, ...]:
-        """How values on the boundary are met."""
+        """How every condition on the boundary is imposed."""
 
     @abstractmethod
     def at(self, points: Points) -> Field:
-        """Return the field at points."""
+        """Return values and gradients at points, as a function of time."""
 
     @abstractmethod
     def trial_at(self, t: float, steady: Problem) -> tuple[Trial, torch.Tensor]:
-        """Return the trial space of an instant and the parameters of the field there; ``steady`` is the problem then."""
+        """Return the trial space at an instant and the parameters of the field; ``steady`` is the problem at that instant."""
 
     @abstractmethod
     def described(self) -> dict[str, Any]:
-        """Return what metrics say of it."""
+        """Return the entries of metrics.json that describe the functions."""
 
     @abstractmethod
     def kept(self) -> tuple[dict[str, Array], dict[str, Any]]:
-        """Return what a file keeps: arrays, and JSON-compatible values."""
+        """Return the arrays and the JSON-compatible values that a checkpoint holds."""

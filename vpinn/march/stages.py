@@ -1,4 +1,4 @@
-"""Which space a problem in time is marched on: features where it is linear on a box, else elements."""
+"""Choose the functions of space for a march: orthonormal features for linear problems on boxes, else finite elements."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def make_marches(problem: Case, note: Callable[[int, float], bool] = lambda stag
     """Return the marches of a problem in time.
 
     Args:
-        problem: in time.
-        note: told a stage's number and the time that it has reached, after every step; False ends everything.
+        problem: the problem in time.
+        note: called after every time step with the number of the stage and the time reached; if it returns False, all ends.
     """
     if on_elements(problem):
         return ElementMarches(problem, note)
@@ -33,17 +33,17 @@ def make_marches(problem: Case, note: Callable[[int, float], bool] = lambda stag
 
 
 class BestMarches:
-    """Marches on features, and on elements where features miss the tolerance: the better of both is the answer.
+    """Marches on features, followed by marches on elements if features miss the tolerance. The better of both is returned.
 
     Args:
-        features: tried first.
-        elements: tried then.
+        features: marches that are computed first.
+        elements: marches that are computed if the features miss the tolerance.
 
     Attributes:
-        made: stages of both whose estimate is known, in order.
-        instants: of the problem, and those that are written.
-        tolerance: of the error estimate.
-        journal: marches of both, in order, that are read instead of made.
+        made: stages of both that have an error estimate, in order.
+        instants: start of the problem and the instants that are written, rising.
+        tolerance: tolerance of the relative error estimate, dimensionless.
+        journal: marches of an earlier run, those on features first, which are read instead of computed again.
     """
 
     def __init__(self, features: FeatureMarches, elements: ElementMarches) -> None:
@@ -59,17 +59,17 @@ class BestMarches:
 
     @property
     def most(self) -> int:
-        """Number of stages that may be made."""
+        """Largest number of stages of both."""
         return self._features.most + self._elements.most
 
     @property
     def ended(self) -> str:
-        """Why there is no further stage."""
+        """Reason why no stage follows; see `ElementMarches`."""
         return self._elements.ended or self._features.ended
 
     @property
     def collapsed(self) -> MarchStage | None:
-        """What was computed of a march whose steps became too small."""
+        """The part of a march that was computed before its steps became too small; None if none collapsed."""
         return self._features.collapsed or self._elements.collapsed
 
     def run(self, told: Callable[[], None] = lambda: None) -> MarchStage | None:
@@ -92,8 +92,8 @@ Marches = FeatureMarches | ElementMarches | BestMarches
 def on_elements(problem: Case) -> bool:
     """Return whether a problem in time is marched on elements.
 
-    Features take linear problems on boxes, where modes are exact in time and few functions do, second derivatives, which
-    continuous elements lack, and what asks for a number of them.
+    Features are used in three cases: linear problems on boxes, where few functions suffice and modes are exact in time; forms
+    with second derivatives, which continuous elements lack; and if ``solver.features`` gives their number.
     """
     clock, stated = problem.clock, stated_in(problem.formulation)
     assert clock is not None

@@ -1,4 +1,4 @@
-"""Where a march starts: the state projected, and how large it is."""
+"""The initial state of a march, by projection, and the expected size of its coefficients."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Array = NDArray[np.float64]
 
 
 def start(problem: Problem, system: GalerkinSystem, points: Points) -> Array:
-    """Return the state at the start: values and rates less those of the lift, projected in L² [system.states].
+    """Return the initial state: initial values and rates minus those of the lift, projected in L² [system.states].
 
     Args:
-        problem: with states of all components.
-        system: its equations.
-        points: quadrature points inside.
+        problem: problem in time with an initial state for every component.
+        system: Galerkin's equations of the problem.
+        points: quadrature points of the domain.
 
     Raises:
         InputError: a value at the start is not finite.
@@ -45,7 +45,7 @@ def start(problem: Problem, system: GalerkinSystem, points: Points) -> Array:
 
 
 def stated_at_start(problem: Problem, order: int) -> list[Expr]:
-    """Return the values at the start of all components, or their rates, zero where there are none."""
+    """Return the initial values (order 0) or rates (order 1) of all components; zero if none is given."""
     found: list[Expr] = []
     for unknown in problem.unknowns:
         own: list[Expr] = [Zero()] * unknown.components
@@ -62,7 +62,7 @@ def stated_at_start(problem: Problem, order: int) -> list[Expr]:
 
 
 def first_scale(system: GalerkinSystem, state: Array, instants: Sequence[float]) -> float:
-    """Return about how large the coefficients become: as the state is, or as what drives it will make them."""
+    """Return the expected norm of the coefficients: of the initial state, or of what the drive adds to it."""
     begin, span = float(instants[0]), float(instants[-1]) - float(instants[0])
     a, rates = system.split(state)
     size = max(float(np.linalg.norm(a)), span * float(np.linalg.norm(rates)))

@@ -16,12 +16,12 @@ class Tableau:
     """A Radau IIA method.
 
     Attributes:
-        c: its points in (0, 1] [s].
+        c: abscissae of the stages in (0, 1], rising [s].
         inverse: A⁻¹ [s, s].
         values: eigenvalues of A⁻¹: the real one, and of every complex pair the one above the real axis.
-        left: rows of the inverse of its eigenvectors that belong to these.
-        right: these eigenvectors as columns, those of pairs twice: the real part of a sum over them is the whole sum.
-        error: weights of Z that, with the slope at the start, give the difference to a method of order s.
+        left: rows of the inverse of the eigenvector matrix that belong to ``values`` [values, s].
+        right: their eigenvectors as columns [s, values]; those of complex pairs are doubled, so that the real part is the sum.
+        error: weights of Z in the difference to an embedded method of order s, which also uses the slope at the start [s].
     """
 
     c: Array
@@ -34,7 +34,7 @@ class Tableau:
     @classmethod
     @lru_cache
     def of(cls, stages: int) -> Tableau:
-        """Return the method of an odd number of stages."""
+        """Return the method with a number of stages, odd, ≥ 1."""
         legendre = np.polynomial.legendre
         roots = np.sort(np.real(legendre.legroots([*[0.0] * (stages - 1), -1.0, 1.0])))
         c = (1.0 + roots) / 2.0

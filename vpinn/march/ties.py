@@ -1,4 +1,4 @@
-"""Functions of elements on periodic sides: which are one, and with which sign."""
+"""Element functions on periodic sides: which of them share a coefficient, and with which sign."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from vpinn.finite_elements import MixedSpace
 from vpinn.problem import Problem, matched
 
 TOLERANCE = 1e-6
-"""Distance up to which nodes match, over the width of the domain."""
+"""Largest distance of matching nodes, relative to the width of the domain."""
 
 
 @dataclass(frozen=True)
 class Ties:
-    """Every function is sign times the one at its root.
+    """Periodicity of element functions: the coefficient of each is a sign times the coefficient of its root.
 
     Attributes:
-        root: function that stands for it, itself where it is tied to none [mixed.size].
-        sign: 1 or −1 [mixed.size].
+        root: number of the function whose coefficient is used; its own number away from periodic sides [mixed.size].
+        sign: factor 1 or −1 on that coefficient [mixed.size].
     """
 
     root: NDArray[np.int64]
@@ -49,6 +49,6 @@ class Ties:
                 first = int(mixed.first[component])
                 root[first + other[pairs]] = first + one
                 sign[first + other[pairs]] = periodic.factor
-        while (root[root] != root).any():  # a corner is tied to one that is tied to a third
+        while (root[root] != root).any():  # at corners, a root can have a root itself
             sign, root = sign * sign[root], root[root]
         return cls(root, sign)

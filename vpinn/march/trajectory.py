@@ -1,4 +1,4 @@
-"""What a march leaves: the state as a polynomial in time on every one of many panels."""
+"""A vector as a piecewise polynomial in time, such as the state of a march."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 DEGREE = 11
-"""Degree of the polynomials that a function of time is approximated by."""
+"""Degree of the polynomials in `Trajectory.of_function`."""
 PANELS = 200_000
-"""Panels, at most."""
+"""Largest number of panels."""
 
 
 @dataclass(frozen=True, eq=False)
 class Trajectory:
-    """A vector as a function of time.
+    """A vector as a function of time: a polynomial on every panel.
 
     Attributes:
-        breaks: where panels meet, rising [panels + 1].
-        values: at the Chebyshev–Lobatto nodes of every panel [panels, nodes, size].
+        breaks: ends of the panels, rising, in units of time [panels + 1].
+        values: the vector at the Chebyshev–Lobatto nodes of every panel [panels, nodes, size].
     """
 
     breaks: Array
@@ -41,17 +41,17 @@ class Trajectory:
         return np.asarray(barycentric(self.values.shape[1], float((2 * t - (a + b)) / (b - a))) @ self.values[panel])
 
     def arrays(self) -> dict[str, Array]:
-        """Return what a file keeps."""
+        """Return the arrays that a checkpoint holds."""
         return {"breaks": self.breaks, "course": self.values}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array]) -> Trajectory:
-        """Return the course that was kept."""
+        """Return the trajectory from the arrays of a checkpoint."""
         return cls(arrays["breaks"], arrays["course"])
 
     @classmethod
     def of_panels(cls, breaks: Sequence[float] | Array, values: Sequence[Array]) -> Trajectory:
-        """Return the course of panels [nodes, size] each, which may have nodes of different number; all get the most."""
+        """Return the trajectory of panels [nodes, size] each; all are interpolated to the largest number of nodes."""
         most = max(len(panel) for panel in values)
         target = nodes(most)
         spread = [
@@ -64,15 +64,15 @@ class Trajectory:
     def of_function(
         cls, function: Callable[[Array], Array], breaks: Sequence[float], tolerance: float, most: int | None = None
     ) -> Trajectory | None:
-        """Return polynomials that follow a function; None where more than ``most`` panels would be needed.
+        """Return piecewise polynomials that approximate a function; None if more than ``most`` panels would be needed.
 
         Panels are halved until the polynomial on the nodes agrees with the function between them.
 
         Args:
             function: instants [m] → vectors [m, size].
-            breaks: instants that panels end at, rising.
-            tolerance: largest Euclidean distance, > 0.
-            most: panels allowed; by default so many that the best of them is returned.
+            breaks: rising instants at which panels must end.
+            tolerance: largest Euclidean distance from the function, > 0.
+            most: largest number of panels; None for ``PANELS``, at which the best approximation is returned, never None.
         """
         stack = [(float(a), float(b)) for a, b in itertools.pairwise(breaks)][::-1]
         smallest = 1e-14 * (float(breaks[-1]) - float(breaks[0]))

@@ -1,4 +1,4 @@
-"""A march on elements of a given degree on a refined mesh, which others are compared with."""
+"""A march on elements of a given degree on a refined mesh, as the reference that a solution is compared with."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from vpinn.objective import weakened
 from vpinn.problem import Case
 
 STEPS = 1e-9
-"""Tolerance of the steps: their errors are below those of elements."""
+"""Relative tolerance of time steps: their errors are below those of the elements."""
 
 
 def march_fem(problem: Case, degree: int, refinements: int) -> ElementMarch:
     """Return the march of a problem in time on continuous elements.
 
     Args:
-        problem: in time, on a mesh.
-        degree: of the elements; multipliers, such as a pressure, get one less.
-        refinements: how often the mesh is refined first, each cell into 2^d.
+        problem: problem in time on a mesh.
+        degree: degree of the elements, ≥ 1; multipliers, such as a pressure, have one less.
+        refinements: number of refinements of the mesh, each of which divides every cell into 2^d, ≥ 0.
 
     Raises:
-        InputError: the form takes second derivatives, or does not determine the unknowns.
+        InputError: the form has second derivatives, or does not determine the unknowns.
         Collapse: the steps became too small.
     """
     mesh = problem.domain.with_cells()
@@ -45,13 +45,13 @@ def march_fem(problem: Case, degree: int, refinements: int) -> ElementMarch:
 
 
 def beside_elements(stage: MarchStage, degree: int, refinements: int, instants: Sequence[float]) -> dict[str, Any]:
-    """Return the entry "fem" of metrics.json: a march beside one on elements, over space and time.
+    """Return the entry "fem" of metrics.json: the distance of a march from one on elements, over space and time.
 
     Args:
         stage: the march.
-        degree: of the elements.
-        refinements: of the mesh.
-        instants: rising, from the start to the end.
+        degree: degree of the elements.
+        refinements: number of refinements of the mesh.
+        instants: rising instants from the start to the end.
 
     Raises:
         InputError, Collapse: as `march_fem`.

@@ -49,6 +49,9 @@ def scale(people: Population, uniform: dict[int, OpenSamples]) -> Question:
         value = trace / square if square > 0 else math.nan
         wrong = math.hypot(inverse[0] * db, inverse[1] * da) / (inverse[0] - inverse[1])
         error = value * math.hypot(math.hypot(da, db) / abs(a - b), wrong / abs(square))
+        doubt = RARE if people.batches == 2 else ""
+        if square <= 0:
+            doubt = "the norm of the gradient drowns in noise at these sizes"
         return [
             Finding(
                 3,
@@ -56,7 +59,7 @@ def scale(people: Population, uniform: dict[int, OpenSamples]) -> Question:
                 theory.noise_scale(people.trace, people.square),
                 value,
                 error,
-                "the norm of the gradient drowns in noise at these sizes" if square <= 0 else RARE if people.batches == 2 else "",
+                doubt,
             )
         ]
 

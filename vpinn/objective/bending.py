@@ -55,7 +55,9 @@ def bent(problem: Stated) -> Stated:
     moments = [(problem.tags[tag],) for tag in sorted(tagged)]
     covered = {tag for (tag,) in moments}
     rest = tuple(tag for tag in problem.domain.tags if tag != "all" and tag not in covered)
-    sides = [*moments, *([rest] if rest else [])] if moments else [("all",)]
+    if not moments:
+        rest = ("all",)
+    sides = [*moments, rest] if rest else moments
     equations, conditions = [], list(problem.boundary)
     for unknown in problem.unknowns:
         for component in range(unknown.components):

@@ -213,7 +213,9 @@ def _of_dual_norm(objective: Objective, theta: Tensor, parts: Batch | None, jaco
         w, frame, aligned = points.w, points.frame, points.aligned
         return share, squared, measure.contraction.assemble(measure.tests, wide, w, frame, aligned, objective.outputs)
 
-    shares, squares, put = list[_Share](), list[Tensor](), objective.placement.put
+    shares = list[_Share]()
+    squares = list[Tensor]()
+    put = objective.placement.put
     tested: Tensor | None = None
     for share, block, part in objective.over_parts(columns, filled(parts or objective.parts())):
         shares.append(share)

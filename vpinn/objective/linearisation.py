@@ -78,7 +78,9 @@ class TestedRows:
     """
 
     def __init__(self, space: TestSpace, width: int, triangle: Triangle, group: Group = ALONE) -> None:
-        self._space, self._triangle, self._eliminated = space, triangle, set[int]()
+        self._space = space
+        self._triangle = triangle
+        self._eliminated = set[int]()
         self._group, self._width = group, width
         self._settled = False
         self._outside = [torch.zeros(norm.whitening.skeleton, width, dtype=torch.float64, device=HOST) for norm in space.norms]
@@ -219,7 +221,9 @@ def _derivatives(
     weight, bias = known.unpack(parameters)[-1]
     there = known.features(parameters, points.x, measure.derivatives)
     features = there if at is varied or not columns else network.features(theta, points.x, measure.derivatives)
-    n, h, tied = len(points.w), network.shared, network.tied
+    n = len(points.w)
+    h = network.shared
+    tied = network.tied
     jets = {}
     coefficients = known.coefficients(parameters)
     for component, derivative in measure.keys:
@@ -252,7 +256,9 @@ def _add_columns(
     block: Tensor, network: Enriched, key: tuple[int, Derivative], slope: Tensor, features: dict[Derivative, Tensor]
 ) -> None:
     """Add the derivatives by one jet, ``slope`` [n], times the features, to the columns of a block [n, 2 + network.linear]."""
-    (component, derivative), h, tied = key, network.shared, network.tied
+    component, derivative = key
+    h = network.shared
+    tied = network.tied
     common = 2 + network.outputs * (h + 1)
     if component < 0:
         block[:, common + tied - 1 - component] = slope

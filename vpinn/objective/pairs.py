@@ -40,7 +40,9 @@ def pair_products(
     sizes = group.sum(torch.from_numpy(np.array([len(points.w) for _, points in parts])))[0].tolist()
     factors = [b / (b - 1.0) if b > 1 else 1.0 for b in sizes]  # a single point is the whole measure and needs no correction
     recorded = [measure.record(theta, points) for measure, points in parts]
-    value, residuals, products = 0.0, [], []
+    value = 0.0
+    residuals = []
+    products = []
     for (measure, points), (jets, _), factor in zip(parts, recorded, factors, strict=True):
         _, coefficients = measure.evaluate(points, jets)
         residual = points.w.new_zeros(outputs, space.space.size)

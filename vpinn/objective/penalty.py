@@ -47,7 +47,9 @@ def penalty_weight(problem: Problem, trial: Trial, condition: Condition, compone
     """
     if condition.weight is not None:
         return condition.weight
-    length, name, formulation = side(problem), str(condition.unknown), problem.formulation
+    length = side(problem)
+    name = str(condition.unknown)
+    formulation = problem.formulation
     change = _Sizes(problem, trial, condition).of(name, component) or length**-2
     flux = 0.0 if formulation.pointwise else _Sizes(problem, trial, condition, fluxes=True).of(name, component)
     factor = FACTORISED if formulation.pointwise and trial.rows else 1.0
@@ -86,7 +88,10 @@ class _Sizes:
     """The sizes S of a problem's components on the boundary part of a condition; with ``fluxes`` of the fluxes alone."""
 
     def __init__(self, problem: Problem, trial: Trial, condition: Condition, fluxes: bool = False) -> None:
-        self._problem, self._trial, self._fluxes, self._length = problem, trial, fluxes, side(problem)
+        self._problem = problem
+        self._trial = trial
+        self._fluxes = fluxes
+        self._length = side(problem)
         self._points = BoundaryPart.of(problem.domain, condition.on).spread(POINTS)
 
     def of(self, name: str, component: int, equations: Sequence[Expr] | None = None) -> float:

@@ -79,7 +79,9 @@ class DualNorm:
                 f"the test space of degree {space.degree} has no function left inside the essential boundary; "
                 "raise test_space.degree or refine the mesh"
             )
-        self._space, self._free, self._placement = space, free, placement
+        self._space = space
+        self._free = free
+        self._placement = placement
         self._mass = not held
         parts = [part.gram(space) for part in stabilised]
         self._boundary = sum(parts[1:], parts[0]) if parts else None

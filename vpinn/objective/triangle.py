@@ -32,7 +32,10 @@ class Triangle:
     """
 
     def __init__(self, width: int, group: Group = ALONE) -> None:
-        self._width, self._group, self._waiting, self.kept = width, group, list[Array](), 0
+        self._width = width
+        self._group = group
+        self._waiting = list[Array]()
+        self.kept = 0
         self._most = max(2 * width, int(CHUNK_BYTES / (8 * width)))
 
     def add(self, rows: Array) -> None:

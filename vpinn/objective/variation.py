@@ -88,10 +88,14 @@ def weakened(problem: Stated) -> Stated:
     Other problems are returned unchanged, and also those without a mesh, with equations that are not scalar, or without values on
     the whole boundary, where test functions must vanish.
     """
-    domain, unknowns, equations = problem.domain, {u.function for u in problem.unknowns}, problem.formulation.equations
+    domain = problem.domain
+    unknowns = {u.function for u in problem.unknowns}
+    equations = problem.formulation.equations
     if domain.mesh is None or len(equations) != len(problem.unknowns):
         return problem
-    everywhere, forms, fluxes = domain.facets("all"), [], 0
+    everywhere = domain.facets("all")
+    forms = []
+    fluxes = 0
     for unknown, equation in zip(problem.unknowns, equations, strict=True):
         held = [domain.facets(c.on) for c in problem.boundary if c.unknown == unknown.name and c.value is not None]
         if unknown.shape or equation.ufl_shape or not held or len(np.unique(np.concatenate(held))) < len(everywhere):

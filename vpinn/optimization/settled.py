@@ -55,7 +55,7 @@ class RuleLook:
     """A look at the finer rule of quadrature.
 
     Attributes:
-        level: of the rule that steps are taken on, from 0.
+        level: number of the quadrature rule that steps use, counted from 0.
         theta: parameters that were looked at [size].
         seen: J there on that rule.
         finer: J there on the next finer one.

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vpinn.errors import InputError
+from vpinn.problem.constants import is_number
 from vpinn.problem.wording import printable
 
 MAX_BYTES = 200_000_000
@@ -83,7 +84,7 @@ def read_points(path: Path, names: Sequence[str]) -> NDArray[np.float64]:
     except (OSError, ValueError, csv.Error) as error:
         raise InputError(f"cannot be read: {getattr(error, 'strerror', None) or error}", printable(where)) from None
     columns: Sequence[int] = range(len(names))
-    if lines and not _is_number(lines[0][1][0]):
+    if lines and not is_number(lines[0][1][0]):
         header = [cell.strip() for cell in lines.pop(0)[1]]
         missing = [name for name in names if name not in header]
         if missing:
@@ -108,11 +109,3 @@ def _checked(rows: Sequence[Sequence[float]], names: Sequence[str], where: str) 
     if not np.isfinite(points).all():
         raise InputError("a coordinate is not a finite number; correct it", where)
     return points
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

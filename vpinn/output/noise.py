@@ -244,12 +244,6 @@ def noise_table(report: NoiseReport) -> Table:
     return table
 
 
-def noise_markdown(report: NoiseReport) -> str:
-    """Return the findings of a report as a table in Markdown."""
-    lines = [f"| {' | '.join(HEADER)} |", "|---:|---|---:|---:|---|"]
-    return "\n".join([*lines, *(f"| {' | '.join(cell.replace('|', '∣') for cell in row)} |" for row in _cells(report)), ""])
-
-
 def _cells(report: NoiseReport) -> Sequence[tuple[str, str, str, str, str]]:
     """Return the table's cells, one row per finding; columns as in `HEADER`."""
     rows = []

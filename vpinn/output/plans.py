@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from vpinn.domain import Domain
@@ -15,6 +15,7 @@ from vpinn.output.formula import lowered_form
 from vpinn.output.settled import planned
 from vpinn.output.tables import Rows, beside_rows, imposed, imposed_texts, method_text, unused_rows
 from vpinn.problem import Case, Problem, frozen_formulation, output_times, stated_in
+from vpinn.problem.unknown import Unknown
 from vpinn.trial import Trial
 
 
@@ -33,24 +34,20 @@ def problem_rows(
         time: How long the run may take, in words; "" where that is not known.
     """
     space = objective.test_space
-    unknowns = (f"{u.name} ({'scalar' if not u.shape else f'{u.components} components'})" for u in problem.unknowns)
-    forms = enumerate(text for part in lowered_form(problem) for text in part.split("\n"))
     conditions = imposed_texts([imposed(part) for part in trial.imposed])
     residuals = [f"residual on {', '.join(c.on)}: penalty" for c in problem.boundary if c.residual is not None]
     layers = " → ".join(map(str, trial.network.layers))
     network = f"{layers}, {trial.network.activation}; {trial.network.size:,} parameters"
     per = [f"{m.points.size:,} {m.region.place}" for m in objective.measures]
     rows = [
-        ("problem", problem.title or "(no title)"),
-        *(("domain" if k == 0 else "", text) for k, text in enumerate(_domain(problem.domain))),
-        ("unknowns", ", ".join(unknowns)),
-        *((problem.formulation.name if k == 0 else "", text) for k, text in forms),
-        *(("condition" if k == 0 else "", text) for k, text in enumerate(conditions + residuals)),
+        *_stated(problem),
+        *_forms(problem),
+        *_listed("condition", conditions + residuals),
         ("points", " and ".join(per)),
         ("batch", _batch(objective, plan)),
         ("network", _stages(problem, trial, plan.method) if isinstance(plan.method, Direct) else network),
         *beside_rows(None if trial.beside is None else {"degree": trial.beside.degree, "why": trial.beside.why}),
-        *(("enriched by" if k == 0 else "", text) for k, text in enumerate(problem.settings.network.enrich)),
+        *_listed("enriched by", problem.settings.network.enrich),
     ]
     if space is not None:
         kind = "bubbles" if problem.settings.test_space.kind == "bubbles" else "conforming elements"
@@ -86,26 +83,50 @@ def rows_in_time(problem: Case) -> Rows:
     functions = "finite elements" if on_elements(problem) else "orthonormal random features"
     sides = [f"{', '.join(p.unknowns)} on {p.start} and {p.to}: periodic" for p in problem.periodic]
     unknowns = (
-        f"{u.name} ({'scalar' if not u.shape else f'{u.components} components'}, "
+        f"{u.name} ({_size(u)}, "
         f"{orders[clock.order(u.function, stated_in(problem.formulation))]})"
         for u in problem.unknowns
     )
     still = replace(problem, formulation=frozen_formulation(problem.formulation, {}, (clock.t,)))
-    forms = enumerate(text for part in lowered_form(still) for text in part.split("\n"))
     conditions = [f"{c.unknown} on {', '.join(c.on)}: exact" for c in problem.boundary]
     states = [f"{s.unknown} at t = {clock.start:g}: value{'' if s.rate is None else ' and rate'}" for s in problem.initial]
     times = output_times(problem)
     return [
-        ("problem", problem.title or "(no title)"),
-        *(("domain" if k == 0 else "", text) for k, text in enumerate(_domain(problem.domain))),
+        *_placed(problem),
         ("time", f"{clock.start:g} to {clock.end:g}, written at {len(times):,} instants"),
         ("unknowns", ", ".join(unknowns)),
-        *((problem.formulation.name if k == 0 else "", text) for k, text in forms),
-        *(("condition" if k == 0 else "", text) for k, text in enumerate(conditions + sides + states)),
+        *_forms(still),
+        *_listed("condition", conditions + sides + states),
         ("method", f"march in time on {functions}, refined until the error estimate meets the tolerance"),
         *unused_rows(problem.settings, "march"),
         *answer_rows(problem),
     ]
+
+
+def _stated(problem: Problem) -> Rows:
+    """Return the rows of title, domain and unknowns."""
+    unknowns = (f"{u.name} ({_size(u)})" for u in problem.unknowns)
+    return [*_placed(problem), ("unknowns", ", ".join(unknowns))]
+
+
+def _placed(problem: Problem) -> Rows:
+    """Return the rows of title and domain."""
+    return [("problem", problem.title or "(no title)"), *_listed("domain", _domain(problem.domain))]
+
+
+def _forms(problem: Problem) -> Rows:
+    """Return the rows of the form, a line each."""
+    return _listed(problem.formulation.name, (text for part in lowered_form(problem) for text in part.split("\n")))
+
+
+def _size(unknown: Unknown) -> str:
+    """Return the shape of an unknown in words."""
+    return f"{unknown.components} components" if unknown.shape else "scalar"
+
+
+def _listed(name: str, texts: Iterable[str]) -> Rows:
+    """Return a row for every text, of which the first has the name."""
+    return [(name if k == 0 else "", text) for k, text in enumerate(texts)]
 
 
 def rows_in_many_dimensions(problem: Problem, spaces: Sequence[Trial]) -> Rows:
@@ -115,15 +136,11 @@ def rows_in_many_dimensions(problem: Problem, spaces: Sequence[Trial]) -> Rows:
         problem: The problem.
         spaces: Trial spaces that are compared.
     """
-    unknowns = (f"{u.name} ({'scalar' if not u.shape else f'{u.components} components'})" for u in problem.unknowns)
-    forms = enumerate(text for part in lowered_form(problem) for text in part.split("\n"))
     conditions = [text for trial in spaces for text in imposed_texts([imposed(part) for part in trial.imposed])]
     d = problem.domain.dimension
     return [
-        ("problem", problem.title or "(no title)"),
-        *(("domain" if k == 0 else "", text) for k, text in enumerate(_domain(problem.domain))),
-        ("unknowns", ", ".join(unknowns)),
-        *((problem.formulation.name if k == 0 else "", text) for k, text in forms),
+        *_stated(problem),
+        *_forms(problem),
         *(("condition" if k == 0 else "or", text) for k, text in enumerate(conditions)),
         ("points", "drawn, two for each function at first, and more until fresh points agree; none is stored"),
         ("functions", f"of one of {d} coordinates; of the {d * (d - 1) // 2:,} pairs, and of triples, as the residual asks for"),
@@ -135,16 +152,12 @@ def rows_of_eigenproblem(problem: Problem) -> Rows:
     """Return what would be done to find eigenvalues; runs nothing."""
     eigen = problem.eigen
     assert eigen is not None
-    unknowns = (f"{u.name} ({'scalar' if not u.shape else f'{u.components} components'})" for u in problem.unknowns)
     sides = {"a": problem, "m": replace(problem, formulation=eigen.mass)}
-    forms = [(name, text) for name, one in sides.items() for part in lowered_form(one) for text in part.split("\n")]
     conditions = [f"{c.unknown} on {', '.join(c.on)}: zero, at nodes" for c in problem.boundary]
     return [
-        ("problem", problem.title or "(no title)"),
-        *(("domain" if k == 0 else "", text) for k, text in enumerate(_domain(problem.domain))),
-        ("unknowns", ", ".join(unknowns)),
-        *((f"form {name}", text) for name, text in forms),
-        *(("condition" if k == 0 else "", text) for k, text in enumerate(conditions)),
+        *_stated(problem),
+        *((f"form {name}", text) for name, one in sides.items() for _, text in _forms(one)),
+        *_listed("condition", conditions),
         ("eigenvalues", f"{eigen.count} nearest to {eigen.near:g}, where a(u, v) = λ m(u, v) for all v"),
         ("method", "elements of rising degree, and smaller cells where a mode is singular, until the eigenvalues are known well"),
         *answer_rows(problem),
@@ -155,8 +168,6 @@ def rows_of_inverse(problem: Problem) -> Rows:
     """Return what would be done to infer numbers and fields; runs nothing."""
     inverse = problem.inverse
     assert inverse is not None
-    unknowns = (f"{u.name} ({'scalar' if not u.shape else f'{u.components} components'})" for u in problem.unknowns)
-    forms = [text for part in lowered_form(problem) for text in part.split("\n")]
     conditions = [f"{c.unknown} on {', '.join(c.on)}" for c in problem.boundary]
     inferred = []
     for one in inverse.inferred:
@@ -170,13 +181,11 @@ def rows_of_inverse(problem: Problem) -> Rows:
         for one in inverse.data
     ]
     return [
-        ("problem", problem.title or "(no title)"),
-        *(("domain" if k == 0 else "", text) for k, text in enumerate(_domain(problem.domain))),
-        ("unknowns", ", ".join(unknowns)),
-        *((problem.formulation.name if k == 0 else "", text) for k, text in enumerate(forms)),
-        *(("condition" if k == 0 else "", text) for k, text in enumerate(conditions)),
-        *(("to infer" if k == 0 else "", text) for k, text in enumerate(inferred)),
-        *(("data" if k == 0 else "", text) for k, text in enumerate(data)),
+        *_stated(problem),
+        *_forms(problem),
+        *_listed("condition", conditions),
+        *_listed("to infer", inferred),
+        *_listed("data", data),
         ("method", "Gauss–Newton on elements of rising degree, until what is inferred no longer depends on them"),
     ]
 

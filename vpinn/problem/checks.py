@@ -54,8 +54,8 @@ def check_bilinear(form: Form, unknowns: Sequence[Unknown], symbols: Symbols, wh
 
     Args:
         form: what to check; it may miss some unknowns and their test functions.
-        unknowns: of the problem.
-        symbols: of the problem.
+        unknowns: unknowns of the problem.
+        symbols: symbols of the problem.
         what: the form's role in messages, with its article.
 
     Raises:

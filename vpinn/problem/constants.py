@@ -61,7 +61,7 @@ def _read(path: Path) -> list[float]:
         if len(content) > MAX_BYTES:
             raise InputError(f"the file is larger than {MAX_BYTES // 10**6} MB; keep the numbers alone in it", where)
         rows = [row for row in csv.reader(content.decode("utf-8-sig").splitlines()) if row]
-        if rows and not _is_number(rows[0][0]):
+        if rows and not is_number(rows[0][0]):
             rows = rows[1:]
         numbers = [float(cell) for row in rows for cell in row]
     except (OSError, ValueError, csv.Error) as error:
@@ -71,7 +71,8 @@ def _read(path: Path) -> list[float]:
     return _listed(numbers)
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Return whether a text is a number as Python reads it."""
     try:
         float(text)
     except ValueError:

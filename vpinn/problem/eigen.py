@@ -46,7 +46,7 @@ def refuse_modes(eigen: Eigenproblem | None, what: str, where: str) -> None:
     """Refuse an eigenproblem where only a problem with one solution has an answer.
 
     Args:
-        eigen: of the problem.
+        eigen: eigenproblem of the file; None if it has none.
         what: subject and verb of the refusal, as in "the noise report takes".
         where: place of [eigen] in the problem file.
 

@@ -75,7 +75,7 @@ class ScatteredField:
 
     Attributes:
         cells: the triangulation (scipy.spatial.Delaunay).
-        values: at its points [n].
+        values: value at every point [n].
     """
 
     cells: Any
@@ -100,7 +100,7 @@ class NodalField:
 
     Attributes:
         space: elements of the mesh, of the order of its geometry.
-        values: at the nodes [space.size], or of the cells [n_cells].
+        values: values at the nodes [space.size], or in the cells [n_cells].
         by_cell: whether they are those of cells; derivatives are then zero.
     """
 

@@ -185,7 +185,7 @@ def refuse_conditions(scope: Scope, boundary: Sequence[Condition], pointed: bool
     """Refuse conditions that a problem in time cannot have: residuals, penalties, Nitsche's terms, and loads at points.
 
     Args:
-        scope: with a clock, where there is time.
+        scope: names of the problem; with a clock if it depends on time.
         boundary: the conditions.
         pointed: whether the form has terms at points.
 

@@ -206,7 +206,7 @@ def refuse_inverse(inverse: Inverse | None, what: str, where: str) -> None:
     """Refuse an inverse problem where all coefficients have to be known.
 
     Args:
-        inverse: of the problem.
+        inverse: inverse problem of the file; None if it has none.
         what: subject and verb of the refusal, as in "the noise report takes".
         where: place of [infer] in the problem file.
 

@@ -40,7 +40,7 @@ def make_inverse(
         scope: names that expressions may use.
         inferred: unknown numbers and fields.
         exact: name → true expression of unknowns, numbers and fields, as far as the problem file states it.
-        folder: of the problem file.
+        folder: folder of the problem file.
 
     Raises:
         InputError: one of both sections is missing, an unknown stands nowhere, there are fewer data than unknown numbers, or a

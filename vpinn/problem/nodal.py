@@ -54,9 +54,9 @@ class NodalParts:
 
     Attributes:
         settings: the sections.
-        source: for places in messages.
+        source: text of the problem file, for places in messages.
         scope: meaning of names.
-        unknowns: of the problem.
+        unknowns: unknowns of the problem.
         domain: its mesh.
     """
 

@@ -58,7 +58,7 @@ class Parameters:
         names: their names.
         lower: smallest values [P], each in its own unit.
         upper: largest values [P].
-        log: which of them are spread evenly in their logarithm [P].
+        log: whether values of a parameter are spread evenly in its logarithm [P].
         symbol: UFL constant, shape [P], that stands for them in forms and expressions.
         where: place of each in the problem file.
     """
@@ -169,7 +169,7 @@ def refuse_family(parameters: Parameters | None, what: str) -> None:
     """Refuse a family where only a single problem has an answer.
 
     Args:
-        parameters: of the problem.
+        parameters: parameters of the problem.
         what: subject and verb of the refusal, as in "the noise report takes".
 
     Raises:

@@ -64,8 +64,8 @@ class Load:
 
     Attributes:
         told: how it is stated, as in "delta(0.3, 0.4)".
-        carriers: the point [1, 1, d], in the domain, or the ends of edges [m, 2, d]; None of an interface.
-        formulation: of the kind of the problem's; its integrands are taken there.
+        carriers: the point [1, 1, d], in the domain, or the ends of edges [m, 2, d]; None for an interface.
+        formulation: the term, of the same kind as the form of the problem; its integrands are evaluated at these places.
         between: tags of the two groups of cells whose interface it is; None elsewhere.
     """
 

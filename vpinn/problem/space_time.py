@@ -132,9 +132,9 @@ class _Moved:
     """Rewriting of expressions in space, of time t and of time derivatives as expressions of space and time.
 
     Args:
-        problem: in time.
-        symbols: of space and time.
-        unknowns: of space and time, in the order of those of ``problem``.
+        problem: problem in time.
+        symbols: symbols of space and time.
+        unknowns: unknowns over space and time, in the order of those of ``problem``.
     """
 
     def __init__(self, problem: Problem, symbols: Symbols, unknowns: Sequence[Unknown]) -> None:

@@ -39,7 +39,9 @@ class Element(AbstractFiniteElement):
     """
 
     def __init__(self, cell: ufl.AbstractCell, shape: tuple[int, ...], degree: int = 2) -> None:
-        self._cell, self._shape, self._degree = cell, shape, degree
+        self._cell = cell
+        self._shape = shape
+        self._degree = degree
 
     def __repr__(self) -> str:
         return f"Element({self._cell!r}, {self._shape!r}, {self._degree!r})"

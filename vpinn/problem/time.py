@@ -122,7 +122,9 @@ class _Frozen(MultiFunction):
         self._values, self._still = values, still
 
     def coefficient(self, o: Any) -> Any:
-        return o if o not in self._values else ufl.as_ufl(self._values[o]) if o.ufl_shape == () else Zero(o.ufl_shape)
+        if o not in self._values:
+            return o
+        return Zero(o.ufl_shape) if o.ufl_shape else ufl.as_ufl(self._values[o])
 
     def grad(self, o: Any) -> Any:
         inner = o

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Container
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -55,11 +56,18 @@ def validate(source: Source) -> Settings:
         raise InputError(first.message, first.where, others) from None
 
 
+def _keys(data: Any) -> Container[Any]:
+    """Return the keys of a table, or the positions of a list; nothing for other values."""
+    if isinstance(data, list):
+        return range(len(data))
+    return data if isinstance(data, dict) else ()
+
+
 def _path(detail: ErrorDetails, data: Any) -> Key:
     """Return the key path in a location of pydantic, without the names of the branches of unions."""
     path: list[str | int] = []
     for part in detail["loc"]:
-        keys = data if isinstance(data, dict) else range(len(data)) if isinstance(data, list) else ()
+        keys = _keys(data)
         if part in keys:
             data = data[part]
             path.append(part)

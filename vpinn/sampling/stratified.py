@@ -54,7 +54,9 @@ class Stratified(Adaptive):
     @property
     def least(self) -> int | Index:
         """Fewest points drawn from a stratum, one number or [K]."""
-        return self.fewest if self.fewest is not None else 1 if self.allocation == "proportional" else 2
+        if self.fewest is not None:
+            return self.fewest
+        return 1 if self.allocation == "proportional" else 2
 
     @property
     def bounds(self) -> tuple[int, int] | None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,15 +13,11 @@ from vpinn.analysis import kink
 from vpinn.eigen import EigenStage, mode_problem, mode_trial, solve_in_stages
 from vpinn.features import Elements
 from vpinn.metrics import Account, Accuracy, Metrics
-from vpinn.optimization import Plan, Training, history_row
-from vpinn.optimization.schedule import Schedule
-from vpinn.placement import HOST, Placement
-from vpinn.problem import Case, Settings
-from vpinn.process import settle_process
+from vpinn.optimization import Training, history_row
+from vpinn.placement import HOST
 from vpinn.solution import Solution
-from vpinn.solving.staged import best_stage
-from vpinn.solving.strategy import Hooks, Outcome, State, Strategy
-from vpinn.trial import Trial
+from vpinn.solving.staged import Staged, best_stage
+from vpinn.solving.strategy import Hooks, Outcome, State
 
 STAGES = 20
 """Number of stages that progress displays show as the total."""
@@ -30,21 +25,7 @@ UNRESOLVED = 1e-2
 """Relative error estimate of an eigenvalue above which a check fails."""
 
 
-@dataclass(frozen=True)
-class EigenOutcome(Outcome):
-    """Modes and eigenvalues. The metrics of the solution hold the assessment already, since every stage computes it."""
-
-    @property
-    def space(self) -> Trial:
-        """Trial space of the modes."""
-        return self.solution.trial
-
-    def assessed(self) -> Solution:
-        """Return the solution."""
-        return self.solution
-
-
-class EigenStrategy(Strategy):
+class EigenStrategy(Staged):
     """Finds eigenvalues by finite elements of rising degree. Each stage is a step of the training state.
 
     Args:
@@ -53,20 +34,8 @@ class EigenStrategy(Strategy):
         placement: Number of threads; the computation runs on the CPU.
     """
 
-    def __init__(self, problem: Case, settings: Settings, placement: Placement) -> None:
-        settle_process(placement.threads)
-        solver = settings.solver
-        plan = Plan(Elements(solver.tolerance, solver.time_limit), Schedule(1.0, steps=STAGES))
-        super().__init__(problem, settings, plan, placement.home, None)
-
-    def start(self) -> State:
-        """Return the state before the first stage."""
-        nothing = torch.zeros(0, dtype=torch.float64, device=HOST)
-        return State(Training.start(nothing, Elements(), self.settings.solver.seed))
-
-    def resumed(self, training: Training, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> State:
-        """Start anew: it takes seconds."""
-        return self.start()
+    method = Elements
+    stages = STAGES
 
     def solve(self, state: State, hooks: Hooks) -> Callable[[], Outcome]:
         """Raise the degree, or bisect cells, until the error estimates of the eigenvalues are below the tolerance."""
@@ -92,7 +61,7 @@ class EigenStrategy(Strategy):
         training.best = solution.theta, math.inf
         state.record = {"eigenvalues": [[float(value.real), float(value.imag)] for value in best.values]}
         hooks.save(state, solution.trial)
-        return lambda: EigenOutcome(solution)
+        return lambda: Outcome(solution)
 
     def _solution(self, training: Training, stage: EigenStage) -> Solution:
         """Return the modes of a stage, with the metrics of the run."""

@@ -81,7 +81,7 @@ class Teller:
 
     Args:
         callbacks: all that are told.
-        signals: of the run; a callback that returns False ends it as a time limit does.
+        signals: signals of the run; a callback that returns False ends it as a time limit does.
 
     Attributes:
         ended: whether a callback wanted the run to end.

@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,21 +18,18 @@ from vpinn.families import Family, FamilyStage, Judged, judge, solve_in_stages, 
 from vpinn.features import Elements, Reduced
 from vpinn.finite_elements import check, rule_degree, solve_fem
 from vpinn.metrics import Account, Accuracy, Metrics
-from vpinn.optimization import Plan, Training, history_row
-from vpinn.optimization.schedule import Schedule
+from vpinn.optimization import Training, history_row
 from vpinn.placement import HOST, Placement
 from vpinn.problem import Case, Problem, Settings, member
-from vpinn.process import settle_process
 from vpinn.solution import Solution
 from vpinn.solving.element_stages import solve_by_elements
-from vpinn.solving.staged import best_stage
-from vpinn.solving.strategy import Hooks, Outcome, State, Strategy
-from vpinn.trial import Trial
+from vpinn.solving.staged import Staged, best_stage
+from vpinn.solving.strategy import Hooks, Outcome, State
 
 STEPS = 20
-"""Stages at most, as progress displays show them."""
+"""Number of stages that progress displays show as the total."""
 JUDGED = 5
-"""Members, not used for the reduced space, whose errors are told."""
+"""Number of members, not used for the reduced space, whose errors are reported."""
 QUERIES = 100
 """Queries whose processor time is measured."""
 UNRESOLVED = 1e-2
@@ -42,47 +38,24 @@ NORM_RULE = 4
 """Degrees by which the quadrature of true errors exceeds twice that of the elements."""
 
 
-@dataclass(frozen=True)
-class FamilyOutcome(Outcome):
-    """The member in the middle, with what is known of the family."""
-
-    @property
-    def space(self) -> Trial:
-        """Trial space of the member in the middle."""
-        return self.solution.trial
-
-    def assessed(self) -> Solution:
-        """Return the solution."""
-        return self.solution
-
-
-class FamilyStrategy(Strategy):
-    """Makes a reduced space on elements of rising degree; stages are noted as steps of a training state.
+class FamilyStrategy(Staged):
+    """Makes a reduced space on elements of rising degree. Each stage is a step of the training state.
 
     Args:
         problem: a family.
         settings: how it is solved.
-        placement: whose threads share the work, on the host.
+        placement: number of threads; the computation runs on the CPU.
 
     Raises:
         InputError: the family has no reduced space, for a reason that its statement shows.
     """
 
+    method = Reduced
+    stages = STEPS
+
     def __init__(self, problem: Case, settings: Settings, placement: Placement) -> None:
-        settle_process(placement.threads)
-        solver = settings.solver
-        plan = Plan(Reduced(solver.tolerance, solver.time_limit), Schedule(1.0, steps=STEPS))
-        super().__init__(problem, settings, plan, placement.home, None)
+        super().__init__(problem, settings, placement)
         refuse_without_space(problem, settings)
-
-    def start(self) -> State:
-        """Return the state before the first member."""
-        nothing = torch.zeros(0, dtype=torch.float64, device=HOST)
-        return State(Training.start(nothing, Reduced(), self.settings.solver.seed))
-
-    def resumed(self, training: Training, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> State:
-        """Start anew: a reduced space takes about as long as a few members."""
-        return self.start()
 
     def solve(self, state: State, hooks: Hooks) -> Callable[[], Outcome]:
         """Add members, and raise the degree or bisect cells, until the bound over the box is below the tolerance."""
@@ -115,7 +88,7 @@ class FamilyStrategy(Strategy):
         training.theta, training.best = theta, (theta, math.inf)
         state.journal = family
         hooks.save(state, trial)
-        return lambda: FamilyOutcome(self._solution(training, best, family, spent, generator))
+        return lambda: Outcome(self._solution(training, best, family, spent, generator))
 
     def _solution(
         self, training: Training, stage: FamilyStage, family: Family, spent: float, generator: np.random.Generator

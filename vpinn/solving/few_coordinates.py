@@ -60,17 +60,12 @@ class FewOutcome(Outcome):
     """A sum of functions of few coordinates, with what is known of its error.
 
     Attributes:
-        error: estimated from its stages.
-        checks: that fail.
+        error: estimate of the error from the stages; None if there is none.
+        checks: sentences about the checks that failed.
     """
 
     error: SumError | None = None
     checks: tuple[str, ...] = ()
-
-    @property
-    def space(self) -> Trial:
-        """The trial space."""
-        return self.solution.trial
 
     def assessed(self) -> Solution:
         """Return the solution with its errors, the estimate and the checks that fail."""
@@ -89,7 +84,7 @@ class FewCoordinatesStrategy(Strategy):
     Args:
         problem: problem in many dimensions, without a mesh.
         settings: how it is solved.
-        placement: whose threads share the work, on the host.
+        placement: number of threads; the computation runs on the CPU.
 
     Raises:
         InputError: the problem has no equations at points.

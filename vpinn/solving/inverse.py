@@ -3,52 +3,45 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
 
 from vpinn.analysis import TrueError, assess, independent_points, make_estimator, reference_errors
 from vpinn.errors import InputError
-from vpinn.features import Elements, March
+from vpinn.features import Elements
 from vpinn.finite_elements import check_balance
 from vpinn.inference import InferenceStage, forward_problem, found_problem, found_trial, infer_in_stages, judged
 from vpinn.metrics import Account, Accuracy, Metrics
-from vpinn.optimization import Plan, Training, history_row
-from vpinn.optimization.schedule import Schedule
+from vpinn.optimization import Training, history_row
 from vpinn.placement import HOST, Placement
 from vpinn.problem import Case, Settings, refuse_time
-from vpinn.process import settle_process
 from vpinn.solution import Solution
-from vpinn.solving.staged import best_stage
-from vpinn.solving.strategy import Hooks, Outcome, State, Strategy
-from vpinn.trial import Trial, elements_trial
+from vpinn.solving.staged import Staged, best_stage
+from vpinn.solving.strategy import Hooks, Outcome, State
+from vpinn.trial import elements_trial
 
 STAGES = 5
-"""Stages at most, as progress displays show them."""
+"""Number of stages that progress displays show as the total."""
 MOVED = 0.5
 """Change by richer elements, in standard deviations, above which a check fails."""
 
 
 @dataclass(frozen=True)
 class InverseOutcome(Outcome):
-    """A solution with what was inferred.
+    """A solution with the inferred numbers and fields.
 
     Attributes:
-        stage: that it comes from.
-        plain: the problem with what was inferred in its place.
+        stage: stage of the inference that has the solution.
+        plain: the problem with inferred numbers and fields in place of the unknown ones.
         problem: the inverse problem.
     """
 
     stage: InferenceStage | None = None
     plain: Case | None = None
-
-    @property
-    def space(self) -> Trial:
-        """Trial space of the solution and of the fields."""
-        return self.solution.trial
 
     def assessed(self) -> Solution:
         """Return the solution with the estimate of its error for these coefficients, and the checks of solution and data."""
@@ -78,38 +71,24 @@ class InverseOutcome(Outcome):
         return {} if shown.reference is None else reference_errors(self.solution, shown.reference)
 
 
-class Inference(Strategy):
+class Inference(Staged):
     """Infers numbers and fields on elements of rising degree; stages are noted as steps of a training state.
 
     Args:
         problem: an inverse problem.
         settings: how it is solved.
-        placement: whose threads share the work, on the host.
+        placement: number of threads; the computation runs on the CPU.
     """
 
-    method: ClassVar[type[Elements] | type[March]]
-    """With which the solution is found."""
+    stages = STAGES
 
     def __init__(self, problem: Case, settings: Settings, placement: Placement) -> None:
-        settle_process(placement.threads)
-        solver, inverse = settings.solver, problem.inverse
-        assert inverse is not None
-        if solver.method not in ("auto", self.method.name):
+        super().__init__(problem, settings, placement)
+        if settings.solver.method not in ("auto", self.method.name):
             raise InputError(
-                f'inverse problems are solved by finite elements, got method "{solver.method}"; leave it out',
+                f'inverse problems are solved by finite elements, got method "{settings.solver.method}"; leave it out',
                 problem.where("solver", "method"),
             )
-        plan = Plan(self.method(solver.tolerance, solver.time_limit), Schedule(1.0, steps=STAGES))
-        super().__init__(problem, settings, plan, placement.home, None)
-
-    def start(self) -> State:
-        """Return the state before the first stage."""
-        nothing = torch.zeros(0, dtype=torch.float64, device=HOST)
-        return State(Training.start(nothing, self.method(), self.settings.solver.seed))
-
-    def resumed(self, training: Training, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> State:
-        """Start anew: it takes seconds."""
-        return self.start()
 
     def infer(self, training: Training, hooks: Hooks, told: Callable[[InferenceStage], None]) -> InferenceStage:
         """Raise the degree until what is inferred no longer depends on it, and return the last stage.

@@ -25,7 +25,7 @@ class Options(TypedDict, total=False):
         resume: go on from the folder's checkpoint.
         overwrite: replace what is in the folder.
         threads: threads that share the work, ≥ 1; by default one for less than a million points, else as many as there are cores.
-        device: that steps of training work on, cpu (the default), cuda or mps.
+        device: device for the steps of training: cpu (the default), cuda or mps.
     """
 
     method: str | None

@@ -1,14 +1,21 @@
-"""The end of a strategy that solves a problem in stages: by itself, by a signal, or by the time limit."""
+"""Strategies that solve a problem in stages, and how these end: by themselves, by a signal, or by the time limit."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, TypeVar
+
+import torch
 
 from vpinn.errors import InputError
+from vpinn.features import Direct
 from vpinn.interrupt import Stopped
-from vpinn.optimization import Training
-from vpinn.solving.strategy import Hooks, Strategy
+from vpinn.optimization import Plan, Training
+from vpinn.optimization.schedule import Schedule
+from vpinn.placement import HOST, Placement
+from vpinn.problem import Case, Settings
+from vpinn.process import settle_process
+from vpinn.solving.strategy import Hooks, State, Strategy
 
 _Stage = TypeVar("_Stage")
 
@@ -57,3 +64,32 @@ def best_stage(
         f"there is no {lacking} after solver.time_limit = {limit:g} s; give more time",
         strategy.problem.where("solver", "time_limit"),
     )
+
+
+class Staged(Strategy):
+    """A strategy of stages that take seconds, each of which is a step of the training state. A resumed run starts anew.
+
+    Args:
+        problem: The problem to solve.
+        settings: How it is solved.
+        placement: Number of threads; the computation runs on the CPU.
+    """
+
+    method: ClassVar[type[Direct]]
+    """The method that finds the solution."""
+    stages: ClassVar[int]
+    """Number of stages that progress displays show as the total, ≥ 1."""
+
+    def __init__(self, problem: Case, settings: Settings, placement: Placement) -> None:
+        settle_process(placement.threads)
+        method = self.method(settings.solver.tolerance, settings.solver.time_limit)
+        super().__init__(problem, settings, Plan(method, Schedule(1.0, steps=self.stages)), placement.home, None)
+
+    def start(self) -> State:
+        """Return the state before the first stage."""
+        nothing = torch.zeros(0, dtype=torch.float64, device=HOST)
+        return State(Training.start(nothing, self.plan.method, self.settings.solver.seed))
+
+    def resumed(self, training: Training, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> State:
+        """Return the state before the first stage."""
+        return self.start()

@@ -65,11 +65,6 @@ class SteadyOutcome(Outcome):
     checks: tuple[str, ...] = ()
     first: Solution | None = None
 
-    @property
-    def space(self) -> Trial:
-        """Trial space of the solution."""
-        return self.solution.trial
-
     def assessed(self) -> Solution:
         """Return the solution with its errors, its error estimate and the failed checks in its metrics."""
         solution = assess(self.solution, self.objective, self.estimator, self.loss, self.stated, self.first)

@@ -86,8 +86,10 @@ class Hooks:
 
 
 @dataclass(frozen=True)
-class Outcome(ABC):
+class Outcome:
     """The result of a strategy before its assessment.
+
+    A strategy whose stages assess themselves returns it as it is: the metrics of its solution hold the assessment already.
 
     Attributes:
         solution: The solution, with the metrics that the strategy itself knows.
@@ -98,13 +100,13 @@ class Outcome(ABC):
     loss: float | None = None
 
     @property
-    @abstractmethod
     def space(self) -> Space:
         """The space that the parameters of the solution belong to."""
+        return self.solution.trial
 
-    @abstractmethod
     def assessed(self) -> Solution:
         """Return the solution with its errors, its error estimate and the failed checks in its metrics."""
+        return self.solution
 
 
 class Strategy(ABC):

@@ -47,7 +47,7 @@ class FewCoordinates(Enriched):
     The parameters are the coefficients, component by component [outputs · k], then those of the enrich functions.
 
     Attributes:
-        family: of the polynomials, a value of ``polynomials.FAMILIES``.
+        family: family of the polynomials, a value of ``polynomials.FAMILIES``.
         terms: the functions [k].
     """
 

@@ -149,7 +149,9 @@ class SymbolicLift:
         """Return the lift at points as a function of time; see ``Lift.at``."""
         clock, d = self._problem.clock, self._problem.domain.dimension
         assert clock is not None
-        keys, expressions, value = [], [], self._expression
+        keys = []
+        expressions = []
+        value = self._expression
         for order in range(orders + 1):
             for derivative in wanted:
                 slope = value

@@ -71,7 +71,9 @@ class GalerkinSystem:
     def __init__(self, problem: Problem, space: OrthonormalSpace, lifts: Sequence[Lift], degree: int, refine: int = 0) -> None:
         mesh, clock = problem.domain.with_cells(), problem.clock
         assert clock is not None
-        self.problem, self.space, self.lifts = problem, space, tuple(lifts)
+        self.problem = problem
+        self.space = space
+        self.lifts = tuple(lifts)
         stated = stated_in(problem.formulation)
         self.orders = tuple(clock.order(u.function, stated) for u in problem.unknowns for _ in range(u.components))
         starts = np.cumsum([0, *space.ranks])
@@ -184,8 +186,8 @@ class GalerkinSystem:
                 continue
             order, component, derivative = key
             own = self.slices[component]
-            top = order == self.orders[component]
-            driven = (None if highest is None else highest[own]) if top else (a, rates)[order][own]
+            state = highest if order == self.orders[component] else (a, rates)[order]
+            driven = None if state is None else state[own]
             value = moments[component][order, derivative]
             if driven is not None and driven.any():
                 value = value + term.functions[component][derivative] @ driven
