@@ -39,7 +39,7 @@ from vpinn.trial import Trial
 Array = NDArray[np.float64]
 MARKS = 40
 """Parameters of a training that are looked at, evenly spread over its steps, besides those at its start."""
-TRUE = 1e-9
+TRUE = 1e-8
 """Tolerance of the elements that are the truth where the problem file states no exact solution."""
 NORM = 12
 """Degree of the quadrature of errors."""
