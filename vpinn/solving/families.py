@@ -23,7 +23,7 @@ from vpinn.optimization import Plan, Training, history_row
 from vpinn.optimization.schedule import Schedule
 from vpinn.placement import HOST, Placement
 from vpinn.problem import Case, Problem, Settings, member
-from vpinn.process import settle_process
+from vpinn.process import release_memory, settle_process
 from vpinn.solution import Solution
 from vpinn.solving.element_stages import solve_by_elements
 from vpinn.solving.staged import best_stage
@@ -246,6 +246,7 @@ def costs(stage: FamilyStage, family: Family, spent: float, stated: Case, asked:
     query = (time.process_time() - began) / QUERIES
     problem = member(family.problem, values)
     others = {}
+    release_memory()
     began = time.process_time()
     solve_fem(problem, family.elements.degree)
     others["elements"] = time.process_time() - began
