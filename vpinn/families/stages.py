@@ -23,7 +23,6 @@ from vpinn.families.product import Product
 from vpinn.families.terms import Factors, Terms, boundary_factors
 from vpinn.finite_elements import expected_functions, lowest_degree
 from vpinn.problem import Case, member
-from vpinn.process import release_memory
 
 Array = NDArray[np.float64]
 TOLERANCE = 1e-6
@@ -118,7 +117,6 @@ def _stages(
     before: FamilyStage | None = None
     while True:
         mesh = problem.domain.with_cells()
-        release_memory()
         forms = _forms(problem, degree, terms, boundary, kept, generator)
         coercive = None if before is None else before.chosen.space.coercive
         chosen = choose(forms, trained, first, tolerance, generator, watch, coercive)

@@ -92,7 +92,7 @@ class FamilyStrategy(Strategy):
         began, used = time.perf_counter(), time.process_time()
 
         def note(stage: FamilyStage) -> bool:
-            stages.append(stage)
+            stages[:] = [min([*stages, stage], key=lambda one: one.relative)]  # the others would hold memory
             training.step += 1
             training.seconds = time.perf_counter() - began
             row = history_row(step=training.step, seconds=training.seconds, batch_size=points_of(stage), estimate=stage.relative)
