@@ -42,6 +42,12 @@ def settle_process(threads: int = 1) -> None:
             libc.mallopt(parameter, KEPT_BYTES)
 
 
+def release_memory() -> None:
+    """Return freed memory to the system, which glibc keeps otherwise; call it between large pieces of work, not in steps."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 @contextlib.contextmanager
 def safe_path() -> Iterator[None]:
     """Keep Python processes that are started in this with block from importing modules in the working directory (user files)."""

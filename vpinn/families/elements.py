@@ -109,31 +109,32 @@ class Assembled:
         made = [assemble(discretised(part, mixed, background), mixed, zero, every) for part in terms.parts]
         for rest in interpolated:
             made += [assemble([one], mixed, zero, every) for one in rest.assemblers(mixed)]
-        return cls(elements, tuple(matrix for _, matrix in made), np.stack([source for source, _ in made]))
+        return cls(elements, _alike(tuple(matrix for _, matrix in made)), np.stack([source for source, _ in made]))
 
     @cached_property
     def held(self) -> tuple[Any, ...]:
         """A_k of the free functions, sparse CSC [free, free]."""
         free = self.elements.free
-        return tuple(matrix[free][:, free] for matrix in self.matrices)
+        return _alike(tuple(matrix[free][:, free] for matrix in self.matrices))
 
     @cached_property
     def acting(self) -> NDArray[np.int64]:
         """Terms whose A_k is not zero [A]; others are sources alone."""
         return np.flatnonzero([bool(matrix.nnz) and bool(abs(matrix).max() > 0.0) for matrix in self.matrices])
 
-    @cached_property
-    def _alike(self) -> Array | None:
-        """Entries of all A_k of ``acting`` that act on free functions [A, entries]; None if their patterns differ."""
+    @property
+    def _same(self) -> bool:
+        """Whether all A_k of ``acting`` have entries at the same places."""
         first, *others = (self.held[k] for k in self.acting)
-        same = all(np.array_equal(first.indptr, one.indptr) and np.array_equal(first.indices, one.indices) for one in others)
-        return np.stack([first.data, *(one.data for one in others)]) if same else None
+        return all(first.indices is one.indices for one in others)
 
     def matrix(self, theta: Array) -> Any:
         """Return Σ θ_k A_k of the free functions for θ [K], sparse CSC [free, free]."""
-        if self._alike is not None:
-            total = self.held[self.acting[0]].copy()
-            total.data = theta[self.acting] @ self._alike
+        if self._same:
+            first, *others = self.acting
+            total = self.held[first] * theta[first]
+            for k in others:
+                total.data += theta[k] * self.held[k].data
             return total
         return sum(theta[k] * self.held[k] for k in self.acting).tocsc()
 
@@ -159,3 +160,13 @@ class Assembled:
         found = np.zeros(len(free))
         found[free] = solve(right)
         return found, solve
+
+
+def _alike(matrices: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return sparse matrices [n, n], of which those with entries at the same places share the arrays of these places."""
+    for k, matrix in enumerate(matrices):
+        for other in matrices[:k]:
+            if np.array_equal(other.indptr, matrix.indptr) and np.array_equal(other.indices, matrix.indices):
+                matrix.indptr, matrix.indices = other.indptr, other.indices
+                break
+    return matrices

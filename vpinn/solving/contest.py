@@ -29,6 +29,7 @@ from vpinn.optimization import Training, make_plan, train
 from vpinn.placement import Placement, wide
 from vpinn.problem import Case, Settings, member
 from vpinn.problem.numerics import Solver
+from vpinn.process import release_memory
 from vpinn.solution import Solution
 from vpinn.solving.element_stages import solve_by_elements
 from vpinn.solving.least_squares import LeastSquaresStrategy
@@ -39,7 +40,7 @@ from vpinn.trial import Trial
 Array = NDArray[np.float64]
 MARKS = 40
 """Parameters of a training that are looked at, evenly spread over its steps, besides those at its start."""
-TRUE = 1e-9
+TRUE = 1e-8
 """Tolerance of the elements that are the truth where the problem file states no exact solution."""
 NORM = 12
 """Degree of the quadrature of errors."""
@@ -97,6 +98,7 @@ def contest(
     for values in unseen:
         problem = member(learning.members.family, values)
         error = error_function(problem)
+        release_memory()
         for way in ways.values():
             if way.refused:
                 continue

@@ -21,6 +21,7 @@ from vpinn.metrics import Account, Accuracy, Metrics
 from vpinn.optimization import Training, history_row
 from vpinn.placement import HOST, Placement
 from vpinn.problem import Case, Problem, Settings, member
+from vpinn.process import release_memory, settle_process
 from vpinn.solution import Solution
 from vpinn.solving.element_stages import solve_by_elements
 from vpinn.solving.staged import Staged, best_stage
@@ -65,7 +66,7 @@ class FamilyStrategy(Staged):
         began, used = time.perf_counter(), time.process_time()
 
         def note(stage: FamilyStage) -> bool:
-            stages.append(stage)
+            stages[:] = [min([*stages, stage], key=lambda one: one.relative)]  # the others would hold memory
             training.step += 1
             training.seconds = time.perf_counter() - began
             row = history_row(step=training.step, seconds=training.seconds, batch_size=points_of(stage), estimate=stage.relative)
@@ -219,6 +220,7 @@ def costs(stage: FamilyStage, family: Family, spent: float, stated: Case, asked:
     query = (time.process_time() - began) / QUERIES
     problem = member(family.problem, values)
     others = {}
+    release_memory()
     began = time.process_time()
     solve_fem(problem, family.elements.degree)
     others["elements"] = time.process_time() - began
