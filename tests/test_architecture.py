@@ -44,6 +44,7 @@ FLOW = (
     "march",
     "eigen",
     "families",
+    "learning",
     "inference",
     "output",
     "run_files",

@@ -65,7 +65,7 @@ _LAZY = {
     "Case": "vpinn.problem",
     "Problem": "vpinn.problem",
     "Solution": "vpinn.solution",
-    "load": "vpinn.solving.run",
+    "load": "vpinn.solving.loaded",
     "make_problem": "vpinn.problem",
     "read_problem": "vpinn.problem",
     "register": "vpinn.registry",

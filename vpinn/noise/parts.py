@@ -182,7 +182,7 @@ def over_the_run(subject: Subject, course: PilotRun, generator: np.random.Genera
         *estimators.allocations(people, middle, generator),
         biases.squares(people, middle, generator),
         biases.batch_normalisation(people, min(middle, NORMALISED), generator),
-        biases.reuse(people, product, stiffest, middle, generator),
+        biases.reuse(people, product, biases.InnerStep(middle, stiffest), generator),
         *signals.adam(people, sizes, generator),
         signals.clipping(people, uniform[middle], middle),
         costs.fluctuation(people, uniform),

@@ -31,7 +31,7 @@ from vpinn.problem.in_time import check_settings_in_time, is_marched, output_tim
 from vpinn.problem.instant import frozen_formulation, steady_at
 from vpinn.problem.member import member
 from vpinn.problem.nodal import refuse_nodal
-from vpinn.problem.parameters import Parameters
+from vpinn.problem.parameters import Parameters, refuse_single
 from vpinn.problem.periodic import matched
 from vpinn.problem.problem import Condition, Periodic, Problem, Stated
 from vpinn.problem.reader import make_problem, read_problem
@@ -91,6 +91,7 @@ __all__ = [
     "read_problem",
     "refuse_nodal",
     "refuse_several",
+    "refuse_single",
     "refuse_time",
     "schema_json",
     "stated_in",

@@ -17,6 +17,7 @@ from vpinn.optimization import Start, balanced_start, make_start
 from vpinn.placement import Placement
 from vpinn.problem import Case
 from vpinn.solving.element_stages import STAGNANT, ElementStage, element_stage
+from vpinn.solving.origin import Origin
 from vpinn.trial import Trial, beside_elements, has_parts, make_trial
 
 RISING = (2, 3)
@@ -37,6 +38,7 @@ def begin(
     trial: Trial,
     made: Callable[[Case, Trial, Placement, float], Objective],
     placement: Placement,
+    origin: Origin | None = None,
 ) -> tuple[Case, Start]:
     """Return the problem and the start of training: of the network alone, or of the network added to finite elements.
 
@@ -50,12 +52,16 @@ def begin(
         trial: Trial space of the network alone.
         made: Function that builds an objective from a problem, a trial space, a placement and the unit of the functional.
         placement: Device, precision and threads of the steps.
+        origin: Another run, whose weights and scales the network takes, alone or beside elements as there; None for random ones.
 
     Raises:
-        InputError: The problem file asks for elements, but they cannot solve the problem.
+        InputError: The problem file asks for elements, but they cannot solve the problem; or the other run has no such weights.
     """
     asked = problem.settings.network.elements
     problem, alone = balanced_start(problem, trial, made, placement)
+    if origin is not None:
+        given = origin.trial.scales, origin.weights
+        return problem, make_start(problem, origin.begun(problem, trial), partial(made, problem), placement, given)
     if asked == 0:
         return problem, alone
     if asked != "auto":

@@ -18,7 +18,7 @@ from vpinn.errors import InputError, VpinnError
 from vpinn.features import DEGREES, Direct
 from vpinn.finite_elements import FiniteElementSolution, expected_functions, lowest_degree, rule_degree, solve_fem
 from vpinn.placement import HOST
-from vpinn.problem import Case, Problem
+from vpinn.problem import Case, Evaluable, Problem
 from vpinn.trial import Trial, elements_trial
 
 CHEAP = 2.0
@@ -105,6 +105,7 @@ def solve_by_elements(
     method: Direct,
     note: Callable[[ElementStage], bool] = lambda stage: True,
     ahead: Callable[[float], None] = lambda seconds: None,
+    start: Evaluable | None = None,
 ) -> tuple[ElementStage, str]:
     """Return the best stage, and why there is no further one: "tolerance", "grown" or "time limit".
 
@@ -116,6 +117,7 @@ def solve_by_elements(
         method: Tolerance and time limit.
         note: Called with every stage; if it returns False, the stage is the last.
         ahead: Called before a further stage, with the seconds that it is expected to take.
+        start: Fields from which Newton's method starts; None: from the boundary values.
 
     Raises:
         InputError: Finite elements cannot solve the problem.
@@ -126,7 +128,7 @@ def solve_by_elements(
     spare = 0.0
     first = degrees(problem)[0]
     problem = resolved_data(problem, lambda mesh: CellPoints(mesh, rule_degree(first, mesh)))
-    best = stage = element_stage(problem, first, began)
+    best = stage = element_stage(problem, first, began, start=start)
     slow, pace = 0, best.seconds / counted(problem, first)
     while note(stage) and best.relative > method.aim and slow < PATIENCE:
         if method.time_limit is not None and stage.seconds > method.time_limit:
@@ -148,7 +150,7 @@ def solve_by_elements(
                 break
         ahead(cost * pace)
         try:
-            stage, before = element_stage(changed, degree, began, stage), stage
+            stage, before = element_stage(changed, degree, began, stage, start), stage
             pace = (stage.seconds - before.seconds) / cost
         except VpinnError:
             break
@@ -158,7 +160,9 @@ def solve_by_elements(
     return best, "tolerance" if best.relative <= method.tolerance else "grown"
 
 
-def element_stage(problem: Case, degree: int, began: float, before: ElementStage | None = None) -> ElementStage:
+def element_stage(
+    problem: Case, degree: int, began: float, before: ElementStage | None = None, start: Evaluable | None = None
+) -> ElementStage:
     """Return the solution of a problem by finite elements of one degree on its mesh, with its error estimate.
 
     Args:
@@ -166,11 +170,12 @@ def element_stage(problem: Case, degree: int, began: float, before: ElementStage
         degree: Polynomial degree of the elements, ≥ 1.
         began: When the first stage began, by ``time.perf_counter``.
         before: The stage before; None for the first.
+        start: Field at which Newton's method of the first stage starts; None for zero.
 
     Raises:
         VpinnError: Finite elements cannot solve the problem.
     """
-    found = solve_fem(problem, degree, near=None if before is None else before.found)
+    found = solve_fem(problem, degree, near=None if before is None else before.found, start=start)
     trial = elements_trial(problem, found.space, found.values)
     estimator = make_estimator(problem, trial, degree)
     estimate = None if estimator is None else estimator(torch.zeros(trial.network.size, dtype=torch.float64, device=HOST))

@@ -118,13 +118,14 @@ class ElementsStrategy(SteadyStrategy):
             hooks.report(training)
             training.ahead = None
 
-        method = self.plan.method
+        method, origin = self.plan.method, self.setup.origin
         assert isinstance(method, Direct)
+        start = None if origin is None else origin.solution
         best = best_stage(
             self,
             training,
             hooks,
-            lambda: solve_by_elements(self.problem, method, note, ahead),
+            lambda: solve_by_elements(self.problem, method, note, ahead, start),
             lambda: min(stages, key=lambda stage: stage.relative, default=None),
             "first stage of the elements",
         )

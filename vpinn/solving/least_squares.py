@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from vpinn.analysis import (
     Estimator,
     StageEstimators,
@@ -32,14 +34,17 @@ from vpinn.features import (
     with_network,
 )
 from vpinn.finite_elements import Level
+from vpinn.learning import last_layer_solved
 from vpinn.metrics import Metrics
 from vpinn.objective import Objective
-from vpinn.optimization import COLUMNS, Training
+from vpinn.optimization import COLUMNS, Training, history_row
+from vpinn.optimization.training import history_of_rows
 from vpinn.run_folder import network_of
 from vpinn.solving.cornered import cornered
 from vpinn.solving.element_stages import CHEAP
 from vpinn.solving.elements import Rival, make_rival, note_stage, outcome_of
 from vpinn.solving.growth_record import row_of, settle
+from vpinn.solving.origin import Origin
 from vpinn.solving.preparation import Setup
 from vpinn.solving.staged import best_stage
 from vpinn.solving.steady import SteadyStrategy, conclude, with_trial
@@ -99,6 +104,8 @@ class LeastSquaresStrategy(SteadyStrategy):
         features.
         """
         self._began = time.perf_counter()
+        if self.setup.origin is not None:
+            return self._from_run(state, hooks, self.setup.origin)
         if state.record:
             return self._resumed(state, hooks)
         with hooks.signals.abandons():
@@ -148,6 +155,22 @@ class LeastSquaresStrategy(SteadyStrategy):
                 return "choosing random features would take longer"
             self._trials = (few,)
         return ""
+
+    def _from_run(self, state: State, hooks: Hooks, origin: Origin) -> Callable[[], Outcome]:
+        """Solve for the last layer of the features of another run, from its field if the problem is nonlinear."""
+        problem, training = self.setup.problem, state.training
+        with hooks.signals.abandons():
+            trial = origin.space(problem)
+            objective, theta, value = last_layer_solved(problem, trial, origin.features)
+        training.theta, training.best = theta, (theta, value)
+        training.step, training.seconds = 1, time.perf_counter() - self._began
+        row = history_row(step=1, seconds=training.seconds, loss=value * objective.unit, batch_size=objective.size)
+        training.history = history_of_rows(np.array([row]))
+        hooks.report(training)
+        training.stopped = "steps" if hooks.signals.signal is None else "signal"
+        hooks.save(state, trial)
+        setup = dataclasses.replace(with_trial(self.setup, trial, objective), reason=f"the features of {origin.folder}")
+        return lambda: conclude(setup, training, make_estimator(problem, trial, tests_degree(objective) or None))
 
     def _by_elements(self, state: State, hooks: Hooks, rival: Rival, why: str) -> Callable[[], Outcome]:
         """Return finite elements as the outcome; stages of features before them stay in the history."""

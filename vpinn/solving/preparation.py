@@ -40,6 +40,7 @@ from vpinn.placement import HERE, Placement
 from vpinn.problem import Case, Problem, Settings, over_time, refuse_several
 from vpinn.process import settle_process
 from vpinn.solving.beside import begin
+from vpinn.solving.origin import Origin
 from vpinn.trial import Trial, elements_trial, make_trial
 
 FIRST = 2
@@ -64,6 +65,7 @@ class Setup:
         objectives: Objectives of least squares that were built so far; None for other methods.
         reason: Why this method was chosen.
         begun: Start of training; None for methods without steps.
+        origin: Another run that this one starts from; None for a start of its own.
     """
 
     problem: Case
@@ -75,6 +77,7 @@ class Setup:
     objectives: Objectives | None = None
     reason: str = ""
     begun: Start | None = None
+    origin: Origin | None = None
 
     @property
     def stated(self) -> Case:
@@ -90,7 +93,11 @@ class Setup:
 
 
 def prepare(
-    problem: Case, placement: Placement = HERE, trains: bool = True, settings: Settings | None = None
+    problem: Case,
+    placement: Placement = HERE,
+    trains: bool = True,
+    settings: Settings | None = None,
+    origin: Origin | None = None,
 ) -> Setup:
     """Return trial space, objective and plan of a problem.
 
@@ -101,6 +108,7 @@ def prepare(
             for by least squares at a part of the points. If not, as for ``vpinn check``, the objective has the units of the
             problem file; its arrays have the same shapes.
         settings: Settings to use; default those of the problem file.
+        origin: Another run to start from; None for a start of its own.
 
     Raises:
         InputError: The problem cannot be solved as stated, or the device does not support the precision.
@@ -119,10 +127,10 @@ def prepare(
     refused = ""
     for name in others:
         try:
-            return _prepare(problem, settings, name, placement, trains)
+            return _prepare(problem, settings, name, placement, trains, origin)
         except InputError as error:
             refused = refused or error.message
-    found = _prepare(problem, settings, last, placement, trains)
+    found = _prepare(problem, settings, last, placement, trains, origin)
     return dataclasses.replace(found, reason=reason(problem, settings, last, refused))
 
 
@@ -171,9 +179,11 @@ def _check_exact(problem: Case) -> None:
                 raise InputError("it is not real and finite everywhere in the domain; nothing can be compared with it")
 
 
-def _prepare(problem: Case, settings: Settings, name: str, placement: Placement, trains: bool) -> Setup:
+def _prepare(
+    problem: Case, settings: Settings, name: str, placement: Placement, trains: bool, origin: Origin | None
+) -> Setup:
     if name == Elements.name:
-        return _with_elements(problem, settings, placement.home.alone)
+        return dataclasses.replace(_with_elements(problem, settings, placement.home.alone), origin=origin)
     direct = name == LeastSquares.name
     others: tuple[Trial, ...] = ()
     objectives: Objectives | None = None
@@ -198,7 +208,7 @@ def _prepare(problem: Case, settings: Settings, name: str, placement: Placement,
         def made(stated: Case, space: Trial, where: Placement, unit: float) -> Objective:
             return trained_objective(stated, settings, space, name, where, unit)
 
-        problem, begun = begin(problem, trial, made, placement)
+        problem, begun = begin(problem, trial, made, placement, origin)
         trial, objective = begun.trial, begun.objective
     with problem.source.located("batch"):
         plan = make_plan(name, settings, objective)
@@ -208,7 +218,7 @@ def _prepare(problem: Case, settings: Settings, name: str, placement: Placement,
     if not plan.samplers and isinstance(plan.method, Method) and plan.method.descends:
         trained = partial(trained_objective, problem, trial=trial, name=name, placement=placement, unit=objective.unit)
         plan = dataclasses.replace(plan, rules=make_rules(problem, settings, objective, trained))
-    return Setup(problem, settings, trial, objective, plan, others, objectives, reason(problem, settings, name), begun)
+    return Setup(problem, settings, trial, objective, plan, others, objectives, reason(problem, settings, name), begun, origin)
 
 
 def _with_elements(problem: Case, settings: Settings, placement: Placement) -> Setup:

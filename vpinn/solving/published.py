@@ -33,6 +33,7 @@ class Options(TypedDict, total=False):
     overwrite: bool
     threads: int | None
     device: str | None
+    start: str | os.PathLike[str] | None
 
 
 def solve(
@@ -52,7 +53,7 @@ def solve(
         callbacks: called with every `Event`; one that returns False after a step or stage ends the run, which is then assessed.
         progress: whether to show a bar; by default in terminals and notebooks.
         report: called with the training state and its plan after every step.
-        **options: method, resume, overwrite, threads and device, see `Options`.
+        **options: method, resume, overwrite, threads, device and start, see `Options`.
 
     Returns:
         the solution with its errors, error estimate and metrics; without these where a signal ended training.
