@@ -13,6 +13,7 @@ from vpinn.optimization.balance import SIMILAR, _sizes, balanced_start
 from vpinn.placement import HERE
 from vpinn.problem import Case
 from vpinn.solving import prepare
+from vpinn.solving.steps import Steps
 from vpinn.trial import make_trial
 
 
@@ -52,6 +53,28 @@ def test_a_single_equation_and_an_energy_are_left_as_they_are() -> None:
     alone = vpinn.make_problem({"shape": "interval", "cells": 2}, unknowns={"u": "scalar"}, strong="-div(grad(u)) - 1")
     for problem in (alone, system("energy", 2e11)):
         assert balanced_start(problem, make_trial(problem), _made, HERE)[0] is problem
+
+
+def test_a_pressure_whose_constant_is_open_stays_small() -> None:
+    """The constant has no curvature but rounding; large, it would swallow digits and make the relative estimate look tiny."""
+    stated = vpinn.make_problem(
+        {"shape": "rectangle", "cells": [2, 2], "cell": "quadrilateral"},
+        unknowns={"u": "vector", "p": "scalar"},
+        weak="(inner(grad(u), grad(v)) - p*div(v) + v_p*div(u))*dx",
+        boundary=[{"on": "all", "unknown": "u", "value": ["y*(1 - y)", "0"]}],
+        network={"layers": [8]},
+        solver={"method": "adam", "tolerance": 1e-7},
+    )
+    setup = prepare(stated)
+    assert setup.trial.scales is not None
+    assert abs(setup.trial.scales.shifts[2]) <= 10.0
+    theta, monitor = setup.start().theta, Steps(setup)._monitor
+    assert monitor is not None
+    shifted = theta.clone()
+    shifted[-1] += 1e6
+    found = monitor(theta)["estimate"]
+    assert found > 0.1
+    assert monitor(shifted)["estimate"] == pytest.approx(found, rel=1e-6)
 
 
 def _made(problem: Case, trial: Any, placement: Any, unit: float) -> Any:

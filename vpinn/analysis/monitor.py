@@ -7,7 +7,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from vpinn.analysis.errors import TrueError, independent_points
-from vpinn.analysis.estimate import Estimator
+from vpinn.analysis.estimate import Estimate
 from vpinn.problem import Case
 from vpinn.trial import Trial
 
@@ -15,7 +15,9 @@ WATCHED_DEGREE = 12
 """Degree of the quadrature for the true error."""
 
 
-def make_monitor(problem: Case, trial: Trial, estimator: Estimator | None) -> Callable[[Tensor], dict[str, float]] | None:
+def make_monitor(
+    problem: Case, trial: Trial, estimator: Callable[[Tensor], Estimate | None] | None
+) -> Callable[[Tensor], dict[str, float]] | None:
     """Return a function of the parameters that computes the errors to record during training; None if there are none.
 
     The function returns "error", the largest relative L² error of all unknowns, and "estimate", the relative error estimate.

@@ -34,6 +34,9 @@ HALVINGS = 6
 """Most halvings of a Newton step that does not lower the objective."""
 LINEAR = 1e-2
 """Difference between actual and predicted decrease, relative to the predicted one, below which the problem counts as linear."""
+FLAT = 1e-24
+"""Curvature along the bias of an output, relative to the largest along its weights, up to which it is rounding: the constant is
+not determined, such as that of a pressure, and stays as it is."""
 ENOUGH = 1e-3
 """Decrease in one step, relative to that in all steps so far, below which no further step is taken."""
 
@@ -133,10 +136,18 @@ def _newton_step(objective: Objective, theta: Tensor, last: slice, parts: Batch,
     """
     found = curvature(objective, theta, parts, last_layer_jacobian)
     gradient = objective.sampled(theta, parts)[1][last] if found.slope is None else found.slope
-    size = found.diagonal.abs().sqrt()
-    size = torch.where(size > 0, size, 1.0)
+    size = torch.where(_determined(objective, found.diagonal.abs()), found.diagonal.abs().sqrt(), math.inf)
     values, vectors = torch.linalg.eigh(found.gram / size / size[:, None])
     along = vectors.T @ (gradient / size)
     moved = along / (values.abs() + damping)
     change: Tensor = vectors @ moved / size
     return change, float(along @ moved - 0.5 * moved @ (values * moved))
+
+
+def _determined(objective: Objective, diagonal: Tensor) -> Tensor:
+    """Return for every parameter of the last layer whether J depends on it, from the curvature along each [k] as [k]."""
+    network = objective.measures[0].network
+    count = network.outputs * network.layers[-2]
+    least = torch.zeros_like(diagonal)
+    least[count : count + network.outputs] = FLAT * diagonal[:count].view(network.outputs, -1).amax(1)
+    return diagonal > least

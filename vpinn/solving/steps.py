@@ -7,8 +7,12 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from vpinn.analysis import make_estimator, make_monitor
+from torch import Tensor
+
+from vpinn.analysis import Estimate, Estimator, make_estimator, make_monitor
+from vpinn.finite_elements import Level
 from vpinn.optimization import Training, train
+from vpinn.placement import wide
 from vpinn.solving.preparation import Setup
 from vpinn.solving.steady import SteadyStrategy, conclude
 from vpinn.solving.strategy import Hooks, Outcome, State
@@ -21,8 +25,13 @@ class Steps(SteadyStrategy):
         super().__init__(setup)
         tests = setup.objective.test_space
         self._estimator = make_estimator(setup.problem, setup.trial, None if tests is None else tests.space.degree)
-        watched = self._estimator if setup.plan.tolerance is not None else None
+        watched = None if setup.plan.tolerance is None or self._estimator is None else self._levelled(self._estimator)
         self._monitor = make_monitor(setup.problem, setup.trial, watched)
+
+    def _levelled(self, estimator: Estimator) -> Callable[[Tensor], Estimate | None]:
+        """Return the estimator for parameters whose undetermined constants, such as that of a pressure, drift in training."""
+        level = Level.of(self.setup.problem)
+        return lambda theta: estimator(level(self.setup.trial, wide(theta)))
 
     def start(self) -> State:
         """Return the state before the first step."""
