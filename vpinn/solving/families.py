@@ -21,7 +21,7 @@ from vpinn.metrics import Account, Accuracy, Metrics
 from vpinn.optimization import Training, history_row
 from vpinn.placement import HOST, Placement
 from vpinn.problem import Case, Problem, Settings, member
-from vpinn.process import release_memory, settle_process
+from vpinn.process import release_memory
 from vpinn.solution import Solution
 from vpinn.solving.element_stages import solve_by_elements
 from vpinn.solving.staged import Staged, best_stage
