@@ -26,7 +26,7 @@ DISK = 2.404825557695773  # first zero of the Bessel function J0
 VECTOR = {"u": "vector"}
 
 
-def on(*conditions: tuple[str, Any]) -> list[dict[str, Any]]:
+def on(*conditions: tuple[Any, Any]) -> list[dict[str, Any]]:
     return [{"on": tag, "value": value} for tag, value in conditions]
 
 
@@ -95,6 +95,7 @@ OPEN: dict[str, tuple[Any, dict[str, Any], str]] = {
         "mode",
     ),
     "solid on its bottom": (CUBE, {"unknowns": VECTOR, "weak": SOLID, "boundary": rollers(("bottom", 1))}, "free to turn about"),
+    "resonance of a cube": (CUBE, {"strong": "div(grad(u)) + 3*pi**2*u", "boundary": on(("all", 0))}, "mode"),
     "free equations": (
         SQUARE,
         {"unknowns": VECTOR, "strong": "div(sym(grad(u)))", "boundary": residuals(("all", "dot(sym(grad(u)), n)"))},
@@ -134,6 +135,11 @@ UNIQUE: dict[str, tuple[Any, dict[str, Any]]] = {
             "boundary": [{"on": ["left", "top", "bottom"], "unknown": "u", "value": [0, 0]}],
         },
     ),
+    "strip of few cells": (
+        rectangle(upper=(20.0, 1.0), cells=(40, 2), cell="quadrilateral"),
+        {"weak": POISSON, "boundary": on(("all", 0))},
+    ),
+    "cube": (CUBE, {"strong": "div(grad(u))", "boundary": on(("all", 0))}),
     "beam": (LINE, {"strong": "div(grad(div(grad(u))))", "boundary": [*on(("all", 0)), *residuals(("all", "div(grad(u))"))]}),
     "initial values": (LINE, {"strong": "div(grad(u)) + u", "boundary": [*on(("left", 1)), *residuals(("left", "grad(u)[0]"))]}),
     "decay": (LINE, {"strong": "grad(u)[0] + 30*u", "boundary": on(("left", 1))}),
