@@ -64,8 +64,8 @@ NEAR = 1e-4
 DEPENDENT = 1e-11
 """Singular value of the features, relative to the largest, up to which they count as linearly dependent."""
 RICHER, MOST_TESTS = 2, 20_000
-"""Degrees by which tests of a weak form are made richer where a function seems free, since on few cells across a strip low degrees
-do not see all functions; and most test functions with which that is done."""
+"""Degrees by which tests of a weak form are made richer where a function seems free, since on few cells across a strip low
+degrees do not see all functions; and most test functions with which that is done."""
 DRIVEN = 1e4
 """Size of a solution, relative to the size that its data explain, above which the data are said to drive a free function."""
 UNMET = 0.1
@@ -110,7 +110,8 @@ def _found(problem: Problem, trial: Trial, theta: torch.Tensor) -> Free | None:
             break
     if look is None or not (look.ratios <= bound).any():
         return None
-    if look.degree and expected_functions(problem, look.degree + RICHER) <= MOST_TESTS:
+    more = (look.ratios <= bound).sum() > levels  # than the motions that are known
+    if more and look.degree and expected_functions(problem, look.degree + RICHER) <= MOST_TESTS:
         with contextlib.suppress(InputError):
             look = _Look.of(problem, objectives, norm, trial, theta, look.width, look.degree + RICHER)
     free = np.flatnonzero(look.ratios <= bound)
@@ -164,7 +165,14 @@ class _Look:
 
     @classmethod
     def of(
-        cls, problem: Problem, objectives: Objectives, norm: Objective, trial: Trial, theta: torch.Tensor, width: int, least: int = 1
+        cls,
+        problem: Problem,
+        objectives: Objectives,
+        norm: Objective,
+        trial: Trial,
+        theta: torch.Tensor,
+        width: int,
+        least: int = 1,
     ) -> _Look:
         """Return the ratios σ for ``width`` features per component, whose norm ‖φ‖ is that of the objective ``norm``.
 
@@ -188,10 +196,12 @@ class _Look:
         if not (np.isfinite(sizes).all() and min(sizes) > 0.0):
             raise InputError("the residual is not finite")
         both = np.concatenate([rows.columns / sizes[0], functions / sizes[1]])
-        left, singular, right = np.linalg.svd(both, full_matrices=False)
+        lengths = np.linalg.norm(both, axis=0)  # coordinates, as features of tiny slope, are short
+        lengths[lengths == 0.0] = 1.0
+        left, singular, right = np.linalg.svd(both / lengths, full_matrices=False)
         kept = singular > DEPENDENT * singular[0]
         _, ratios, turned = np.linalg.svd(left[: len(rows.columns), kept], full_matrices=False)
-        layers = (turned[::-1] / singular[kept]) @ right[kept]
+        layers = (turned[::-1] / singular[kept]) @ right[kept] / lengths
         return cls(
             problem,
             objectives,

@@ -13,10 +13,11 @@ from typing import Any
 
 from vpinn.analysis import (
     Estimator,
+    Freedom,
     StageEstimators,
     clashing_values,
+    free_beforehand,
     make_estimator,
-    open_beforehand,
     unseen_data,
 )
 from vpinn.features import (
@@ -69,7 +70,7 @@ class LeastSquaresStrategy(SteadyStrategy):
         self._objectives, self._method = setup.objectives, setup.plan.method
         self._trials = (setup.trial, *setup.others)
         self._rival = None if self._method.alone else make_rival(setup.problem, self._method)
-        self._open = False
+        self._freedom = Freedom.UNKNOWN
         self._began = time.perf_counter()
 
     def start(self) -> State:
@@ -103,8 +104,8 @@ class LeastSquaresStrategy(SteadyStrategy):
             return self._resumed(state, hooks)
         with hooks.signals.abandons():
             turns = Level.of(self.setup.problem).turns  # rigid rotations, which finite elements remove
-            self._open = not turns and open_beforehand(self.setup.problem, self.setup.trial)
-        if self._open:
+            self._freedom = Freedom.UNKNOWN if turns else free_beforehand(self.setup.problem, self.setup.trial)
+        if self._freedom is Freedom.MANY:
             self._rival, self._trials = None, self._trials[:1]
         if self._rival is not None:
             with hooks.signals.abandons():
@@ -162,7 +163,8 @@ class LeastSquaresStrategy(SteadyStrategy):
         training.stopped = rival.ended
         hooks.save(state, stage.trial)
         told = f"of degree {stage.found.space.degree} on {stage.found.mesh.n_cells:,} cells: {why}"
-        return lambda: outcome_of(self.setup, training, stage, told)
+        unique = self._freedom is Freedom.NONE
+        return lambda: dataclasses.replace(outcome_of(self.setup, training, stage, told), unique=unique)
 
     def _resumed(self, state: State, hooks: Hooks) -> Callable[[], Outcome]:
         """Return the outcome of growth that had ended when its checkpoint was written."""
@@ -184,7 +186,8 @@ class LeastSquaresStrategy(SteadyStrategy):
             metrics = Metrics.of(found.solution.metrics)
             assert metrics.account is not None
             account = dataclasses.replace(metrics.account, more={**metrics.account.more, "best_step": state.record["best"]})
-            return dataclasses.replace(found, solution=dataclasses.replace(found.solution, metrics=Metrics(account)))
+            solution = dataclasses.replace(found.solution, metrics=Metrics(account))
+            return dataclasses.replace(found, solution=solution, unique=self._freedom is Freedom.NONE)
 
         hooks.save(state, trial)
         return concluded
@@ -206,7 +209,8 @@ class LeastSquaresStrategy(SteadyStrategy):
             hooks.report(training)
             if not journal.reads:
                 hooks.save(state, best.trial)
-            return not group.largest([hooks.over(training) or (group.size > 1 and self._late)])[0] and not self._open
+            over = hooks.over(training) or self._freedom is Freedom.MANY or (group.size > 1 and self._late)
+            return not group.largest([over])[0]
 
         def ahead(seconds: float) -> None:
             training.ahead = seconds
