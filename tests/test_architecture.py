@@ -44,6 +44,7 @@ FLOW = (
     "march",
     "eigen",
     "families",
+    "learning",
     "inference",
     "output",
     "run_files",
@@ -223,6 +224,32 @@ def test_what_does_not_is_left_alone(text: str) -> None:
 def test_no_file_is_long() -> None:
     long = {str(path): n for path in FILES if (n := len(path.read_text().splitlines())) > MAX_LINES}
     assert long == {}
+
+
+def names_in(node: ast.AST) -> set[str]:
+    """Return the names and attributes in a piece of code."""
+    found = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+    found |= {alias.name for part in ast.walk(node) if isinstance(part, ast.ImportFrom) for alias in part.names}
+    return found | {part.attr for part in ast.walk(node) if isinstance(part, ast.Attribute)}
+
+
+WITHOUT_SETTINGS = ("domain", "forms", "finite_elements", "sampling", "dimensions", "eigen")
+"""Stages that take problems, as mathematics, and numbers, never the settings of a problem file."""
+
+
+def test_a_problem_is_mathematics() -> None:
+    """``Problem`` has no settings, which ``Case`` adds; and stages that need the mathematics alone never ask for them."""
+    tree = ast.parse((ROOT / "problem/problem.py").read_text())
+    (stated,) = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Problem")
+    fields = {ast.unparse(node.target): node.annotation for node in stated.body if isinstance(node, ast.AnnAssign)}
+    assert len(fields) > 15
+    assert not [name for name, kind in fields.items() if names_in(kind) & {"Settings", "Path"}]
+    asked = {
+        str(path.relative_to(ROOT)): found
+        for path in FILES
+        if stage_of(path) in WITHOUT_SETTINGS and (found := names_in(ast.parse(path.read_text())) & {"Case", "Settings"})
+    }
+    assert asked == {}
 
 
 def test_no_problem_is_edited_to_change_how_it_is_solved() -> None:

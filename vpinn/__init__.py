@@ -1,6 +1,6 @@
 """vpinn: partial differential equations solved with variational physics-informed networks.
 
-    problem file ─ read_problem → Problem ─ solve → Solution ─ export, evaluate, errors
+    problem file ─ read_problem → Case ─ solve → Solution ─ export, evaluate, errors
 
 | package or module | input → output |
 |---|---|
@@ -8,7 +8,7 @@
 | `registry` | names of samplers, methods, activations and shapes of others |
 | `metrics` | what was done, how accurate it is, what it took → metrics.json |
 | `domain` | shape or mesh file → mesh, quadrature points as a lazy data set, finite element spaces |
-| `problem` | TOML and UFL text → `Problem` |
+| `problem` | TOML and UFL text → `Case`: a `Problem`, which is mathematics, with the settings of its solution |
 | `forms` | UFL expressions → tapes: lists of instructions that torch evaluates at all points at once |
 | `trial` | problem → network, and the unknowns as expressions of it |
 | `objective` | problem and trial space → J(θ) and ∇J(θ), over all points or over drawn ones |
@@ -55,16 +55,17 @@ from vpinn.errors import DivergenceError, InputError, StorageError, VpinnError
 
 if TYPE_CHECKING:
     from vpinn.finite_elements import solve_fem
-    from vpinn.problem import Problem, make_problem, read_problem
+    from vpinn.problem import Case, Problem, make_problem, read_problem
     from vpinn.registry import register
     from vpinn.solution import Solution
     from vpinn.solving import Event, JsonLines, TensorBoard, load
     from vpinn.solving.published import solve
 
 _LAZY = {
+    "Case": "vpinn.problem",
     "Problem": "vpinn.problem",
     "Solution": "vpinn.solution",
-    "load": "vpinn.solving.run",
+    "load": "vpinn.solving.loaded",
     "make_problem": "vpinn.problem",
     "read_problem": "vpinn.problem",
     "register": "vpinn.registry",
@@ -76,6 +77,7 @@ _LAZY = {
 }
 
 __all__ = [
+    "Case",
     "DivergenceError",
     "Event",
     "InputError",

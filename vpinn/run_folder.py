@@ -26,7 +26,7 @@ from vpinn.domain import LagrangeSpace, replayed
 from vpinn.errors import InputError, StorageError
 from vpinn.optimization import COLUMNS, Training, load_arrays, save_arrays
 from vpinn.placement import Placement, host
-from vpinn.problem import Problem, Settings
+from vpinn.problem import Case, Settings
 from vpinn.problem.build import build_problem
 from vpinn.problem.named_files import named_files
 from vpinn.problem.source import Source
@@ -45,7 +45,7 @@ Arrays = dict[str, np.ndarray[Any, Any]]
 PACKAGES = ("torch", "numpy", "scipy", "fenics-ufl", "fenics-basix", "meshio")
 
 
-def describe(problem: Problem, settings: Settings, method: str, placement: Placement) -> dict[str, Any]:
+def describe(problem: Case, settings: Settings, method: str, placement: Placement) -> dict[str, Any]:
     """Return the content of run.json: settings, hashes of files, method, seed, placement, versions and machine.
 
     Args:
@@ -77,12 +77,12 @@ def environment() -> dict[str, Any]:
     }
 
 
-def fingerprints(problem: Problem) -> dict[str, str]:
+def fingerprints(problem: Case) -> dict[str, str]:
     """Return the names of the files that the problem file refers to, with their SHA-256 hashes."""
     return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in named_files(problem)}
 
 
-def begin(folder: Path, problem: Problem, record: dict[str, Any], anew: bool) -> None:
+def begin(folder: Path, problem: Case, record: dict[str, Any], anew: bool) -> None:
     """Write what a run folder contains from the start: run.json, and copies of the problem file and of the files it names.
 
     Args:
@@ -217,7 +217,7 @@ def understood(folder: Path) -> Iterator[None]:
         raise StorageError(f"{folder / CHECKPOINT}: {told}; start anew with --overwrite") from None
 
 
-def space_of(problem: Problem, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> tuple[Problem, Trial]:
+def space_of(problem: Case, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> tuple[Case, Trial]:
     """Return the problem and the trial space of a checkpoint; after adaptive refinement, the problem is on the refined mesh.
 
     Args:
@@ -251,7 +251,7 @@ def network_of(trial: Trial, meta: Mapping[str, Any]) -> Enriched:
     return Near.restored(plain, meta["places"]) if meta.get("places") else plain
 
 
-def read_problem_of(folder: Path) -> Problem:
+def read_problem_of(folder: Path) -> Case:
     """Return the problem of a run folder, with the settings of the run.
 
     Raises:

@@ -20,7 +20,7 @@ from vpinn.domain import Points
 from vpinn.errors import InputError
 from vpinn.optimization import COLUMNS, Samples, moved_along
 from vpinn.placement import host
-from vpinn.problem import Evaluable, Problem
+from vpinn.problem import Case, Evaluable
 from vpinn.trial import Evaluator, Trial
 
 Array = NDArray[np.float64]
@@ -58,7 +58,7 @@ class Solution(Evaluable):
         members: For a family of problems, what returns the solution at other values of its parameters, by name; else None.
     """
 
-    problem: Problem
+    problem: Case
     trial: Trial
     theta: Tensor
     metrics: Mapping[str, Any] = field(default_factory=dict)

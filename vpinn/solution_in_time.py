@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vpinn.domain import Points, located_points
 from vpinn.errors import InputError
-from vpinn.problem import Problem, output_times, steady_at
+from vpinn.problem import Case, output_times, steady_at
 from vpinn.solution import Solution
 
 Array = NDArray[np.float64]
@@ -29,11 +29,11 @@ class SolutionInTime(Solution):
         times: Instants that are written, in increasing order.
     """
 
-    timed: Problem | None = None
+    timed: Case | None = None
     times: tuple[float, ...] = ()
 
     @property
-    def posed(self) -> Problem:
+    def posed(self) -> Case:
         """The problem in time."""
         assert self.timed is not None
         return self.timed
@@ -76,7 +76,7 @@ class SpaceTimeSolution(SolutionInTime):
     """
 
     @classmethod
-    def of(cls, timed: Problem, found: Solution) -> Self:
+    def of(cls, timed: Case, found: Solution) -> Self:
         """Return a solution over space and time of a problem in time."""
         known = {one.name: getattr(found, one.name) for one in fields(found)}
         return cls(**known, timed=timed, times=tuple(output_times(timed).tolist()))

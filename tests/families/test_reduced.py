@@ -130,6 +130,8 @@ def test_a_family_is_restored_from_its_arrays() -> None:
         ({"boundary": [{"on": "all", "value": "sin(m*x)"}]}, "sum of products"),
         ({"solver": {"method": "adam"}}, 'method "reduced"'),
         ({"weak": "m*Dx(u, 0)*Dx(v, 0)*dx - v*dx", "boundary": []}, "singular"),
+        ({"weak": "Dx(u, 0)*Dx(v, 0)/m*dx - v*dx", "parameters": {"m": [0, 1]}}, "not finite at parameters 0;"),
+        ({"weak": "m**2*Dx(u, 0)*Dx(v, 0)*dx - v*dx", "parameters": {"m": [1, 1e300]}}, "no value where the parameters are"),
     ],
 )
 def test_what_has_no_reduced_space_is_told_in_a_line(changed: dict[str, Any], words: str) -> None:

@@ -14,7 +14,7 @@ from vpinn.errors import InputError
 from vpinn.features import PILOT, Guide, Journal, Judgement, LeastSquares, Objectives, Stage, grow, least_squares_problem
 from vpinn.features.least_squares import add_to_last_layer, fit, last_layer, pilot, solve_columns, step
 from vpinn.features.recipes import KINDS, SCALES, SHARES, Recipe, choose_features
-from vpinn.objective import Objective, make_objective
+from vpinn.objective import Objective, Resolution, make_objective
 from vpinn.objective.linearisation import linearise
 from vpinn.optimization import candidates
 from vpinn.placement import HERE
@@ -323,7 +323,7 @@ def test_a_function_with_a_pole_behind_the_boundary_is_found() -> None:
     problem, _, _ = made(
         domain, 4, strong="-div(grad(u))", boundary=[{"on": "all", "value": exact.format(a, b), "impose": "penalty"}]
     )
-    objective = make_objective(problem, make_trial(problem), facet_degree=20)
+    objective = make_objective(problem, make_trial(problem), resolution=Resolution(facets=20))
     found = fit(objective, network, Recipe("sin", 2.0, 0.5).draw(network, domain, torch.Generator().manual_seed(0)))
     assert found.residual <= 1e-11 * found.initial
     assert last_layer(network, found.theta)[network.layers[1] - len(network.sources) + 3] == pytest.approx(1.0, abs=1e-6)

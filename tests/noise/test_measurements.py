@@ -231,7 +231,7 @@ def test_a_batch_used_twice_by_a_weak_form(people: Population) -> None:
     curvature = abs(float(leading(product, len(people.theta), 1, np.random.default_rng(0), 12).values[0]))
     rows = []
     for seed in range(3):
-        question = biases.reuse(people, product, curvature, 12, np.random.default_rng(seed))
+        question = biases.reuse(people, product, biases.InnerStep(12, curvature), np.random.default_rng(seed))
         rows += settle([question], 0.0)[0]
     for row in rows:
         assert abs(row.measured - row.predicted) <= 4 * row.error

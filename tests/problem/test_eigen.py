@@ -35,6 +35,7 @@ def test_defaults() -> None:
     [
         ({"weak": GRADIENTS + " - v*dx"}, "the weak form of an eigenproblem has no sources"),
         ({"weak": "u**2*v*dx"}, "the weak form of an eigenproblem is linear in the unknowns"),
+        ({"weak": GRADIENTS + " + u/u*v*dx"}, "the weak form of an eigenproblem is linear in the unknowns"),
         ({"eigen": {"mass": "v*dx"}}, "a mass form has no sources"),
         ({"eigen": {"mass": "u*u*v*dx"}}, "a mass form is linear in the unknowns"),
         ({"eigen": {"mass": "u*dx"}}, "a mass form is linear in the test functions"),

@@ -80,6 +80,12 @@ def test_a_place_inside_an_inline_table_is_the_line_of_its_key() -> None:
     assert line_of(lines, ("solver", "steps")) is None
 
 
+def test_a_table_without_a_header_has_the_line_of_the_first_header_in_it() -> None:
+    lines = key_lines("[unk.nowns]\nu = 'scalar'\n[domain.a]\nb = 1\n[domain]\nc = 1\n")
+    assert lines["unk",] == 1
+    assert lines["domain",] == 5
+
+
 def test_overrides(write: Callable[[str], Path]) -> None:
     path = write('[solver]\nsteps = 1\n[[boundary]]\non = "all"\n')
     source = read_source(path, ["solver.steps=5", "form.weak=u*v*dx", "boundary.0.value=[1, 2]", "title=2 = 2"])

@@ -39,6 +39,10 @@ METHODS = {
     "evolution": "steps = 20",
     "elements": "",
     "march": "tolerance = 1e-9",
+    "eigenvalues": "",
+    "family": "",
+    "inverse": "",
+    "many dimensions": "features = 60",
     "compare": "steps = 30",
     "noise": "",
 }
@@ -91,13 +95,70 @@ formats = ["csv"]
 method = "{method}"
 {more}
 """
+SQUARE = """
+[domain]
+shape = "rectangle"
+cells = 3
+[unknowns]
+u = "scalar"
+[[boundary]]
+on = "all"
+value = 0
+"""
+MODES = """
+[form]
+weak = "inner(grad(u), grad(v))*dx"
+[eigen]
+mass = "u*v*dx"
+count = 3
+"""
+FAMILY = """
+[form]
+weak = "k*inner(grad(u), grad(v))*dx + u*v*dx - 9*sin(3*x)*v*dx"
+[parameters]
+k = [1.0, 2.0]
+"""
+INVERSE = """
+[form]
+energy = "0.5*k*inner(grad(u), grad(u))*dx - 9*sin(3*x)*u*dx"
+[infer]
+k = { initial = 2.0, lower = 0.0 }
+[[data]]
+observes = "u*dx"
+value = 0.1
+noise = 0.01
+"""
+MANY = """
+[domain]
+shape = "ball"
+dimension = 6
+[unknowns]
+u = "scalar"
+[form]
+strong = "-div(grad(u)) - sin(x[0] + x[1])"
+[[boundary]]
+on = "all"
+value = 0
+"""
+OUTPUT = """
+[output]
+formats = ["csv"]
+[solver]
+"""
+OTHERS = {
+    "eigenvalues": SQUARE + MODES + OUTPUT,
+    "family": SQUARE + FAMILY + OUTPUT,
+    "inverse": SQUARE + INVERSE + OUTPUT,
+    "many dimensions": MANY + OUTPUT,
+}
+"""Problem files of methods that are chosen by what the file asks for."""
 MARKS = (
     "run.json", "checkpoint.npz", "metrics.json", "solution.csv", "report.html", "comparison.json", "noise.npz", "noise.json",
 )  # fmt: skip
 """Files in the order in which a run writes them."""
 RECORDS = {"compare": "comparison.json", "noise": "noise.npz"}
 """What there is to go on from, of commands that are no "solve"."""
-TIMES = ("seconds", "peak_memory_mb")
+TIMES = ("seconds", "processor_seconds", "peak_memory_mb")
 
 
 def write(folder: Path, method: str) -> Path:
@@ -108,7 +169,8 @@ def write(folder: Path, method: str) -> Path:
     fem = "" if method in ("spring", "elements") else "fem = { degree = 2 }"
     name = "adam" if method in RECORDS else method.partition(",")[0]
     text = IN_TIME if method == "march" else TEXT
-    path.write_text(text.format(method=name, form=form, fem=fem, more=METHODS[method]))
+    more = METHODS[method]
+    path.write_text(OTHERS[method] + more if method in OTHERS else text.format(method=name, form=form, fem=fem, more=more))
     return path
 
 

@@ -47,8 +47,8 @@ EXPRESSIONS = (
 )  # fmt: skip
 NUMBERS = (b"0", b"-1", b"1", b"7", b"999999999", b"1e308", b"nan", b"-0", b"18446744073709551615")
 NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?:e[-+]?\d+)?(?![\w.])")
-PLACED = re.compile(r".+:\d+: .")
-"""How each line begins where a problem file has several mistakes: with the place of one."""
+PLACED = re.compile(r".+:\d+: .|.+\.toml: .+ is missing; it is required")
+"""How each line begins where a problem file has several mistakes: with the place of one, or the file if a section is missing."""
 NAME = re.compile(r"(?<![\w.])(?:x|y|z|u|v|n|h|r)(?![\w.])")
 
 

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 from membrane import membrane
 
+import vpinn
 from vpinn.cli import main
+from vpinn.features import LeastSquares
+from vpinn.solving.elements import make_rival
 
 DOMAINS = ('shape = "l-shape"\ncells = 2', 'shape = "disk"\ncells = 2', 'shape = "rectangle"\ncells = 2')
 
@@ -25,3 +28,16 @@ def test_nothing_is_solved(
     said = capsys.readouterr().out
     assert "points" in said
     assert "memory" in said
+
+
+@pytest.mark.parametrize("dimension", [4, 5])
+def test_a_domain_that_has_no_elements(dimension: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [
+        "[domain]\nshape = 'hypercube'",
+        f"lower = {[0] * dimension}\nupper = {[1] * dimension}",
+        "[unknowns]\nu = 'scalar'\n[form]\nstrong = '-div(grad(u)) - 1'\n[[boundary]]\non = 'all'\nvalue = 0",
+    ]
+    (tmp_path / "a.toml").write_text("\n".join(lines))
+    assert main(["check", str(tmp_path / "a.toml")]) == 0, capsys.readouterr().err
+    assert "least-squares" in capsys.readouterr().out
+    assert make_rival(vpinn.read_problem(tmp_path / "a.toml"), LeastSquares()) is None

@@ -70,6 +70,7 @@ MANY = {
     "form": {"strong": "-div(grad(u)) - sin(x[0] + x[1])"},
 }
 DRAWN = {"batch": {"size": 8}}
+LEARN = {"network": {"layers": [4]}, "batch": {"size": 8}, "learn": {"members": 2, "inner": 2, "unseen": 0}}
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,8 @@ WAYS: dict[str, Way] = {
     "elements": Way({"method": "elements"}, {"solver": {"features": 20}}, "features", kept=False),
     "eigenvalues": Way({"method": "elements"}, {"solver": {"features": 20}}, "features", MODES, kept=False),
     "reduced": Way({"method": "reduced"}, {"solver": {"features": 20}}, "features", FAMILY, kept=False),
+    "reptile": Way({"method": "reptile", "steps": 4}, {"solver": {"features": 20}}, "features", FAMILY, LEARN),
+    "maml": Way({"method": "maml", "steps": 4}, {"learn": {"train": "elements"}}, "trains no network", FAMILY, LEARN),
     "inference": Way({"method": "elements"}, {"solver": {"features": 20}}, "features", INVERSE, kept=False),
     "inference in time": Way(
         {"method": "march", "features": 12, "tolerance": 1e-3},
@@ -152,9 +155,9 @@ WAYS: dict[str, Way] = {
 NAMES = list(WAYS)
 ALIKE = (
     *("adam, drawn", "sgd", "annealing", "evolution", "broyden", "spring", "without cells", "one stage", "langevin", "lbfgs"),
-    "inference in time",
+    *("inference in time", "reptile", "maml"),
 )
-"""Ways that share the code of others here; they are tried in the slow suite."""
+"""Ways that share the code of others here, or take long; they are tried in the slow suite."""
 EACH = [pytest.param(name, marks=pytest.mark.slow) if name in ALIKE else name for name in NAMES]
 COMMON = {
     *("method", "method_reason", "steps", "stopped", "rollbacks", "parameters", "quadrature_points", "test_functions"),

@@ -31,9 +31,9 @@ from vpinn.analysis.drawn import DrawnPoints, assessed_objective
 from vpinn.analysis.estimate import Estimate, Estimator
 from vpinn.domain import BoundaryPart, CellPoints, FacetPoints, Inside, Region
 from vpinn.domain.quadrature import MAX_DEGREE
-from vpinn.objective import Objective, make_objective, quadrature_rule
+from vpinn.objective import Objective, Resolution, make_objective, quadrature_rule
 from vpinn.optimization import GaussNewton, promised_decrease
-from vpinn.problem import Problem
+from vpinn.problem import Case
 from vpinn.solution import Solution
 from vpinn.trial import Enriched, Features, Trial
 
@@ -61,7 +61,7 @@ FINER = 4
 
 
 def quadrature(
-    stated: Problem, solution: Solution, objective: Objective, estimate: Estimate | None, loss: float
+    stated: Case, solution: Solution, objective: Objective, estimate: Estimate | None, loss: float
 ) -> dict[str, float]:
     """Compare the solution's energy or loss on training's quadrature rule with that on a finer rule, or on other random points.
 
@@ -109,7 +109,7 @@ def quadrature(
     return found
 
 
-def unseen_loss(stated: Problem, trial: Trial, objective: Objective, theta: Tensor) -> float:
+def unseen_loss(stated: Case, trial: Trial, objective: Objective, theta: Tensor) -> float:
     """Return the loss of parameters θ [size] on an independent, finer rule, in units of the problem file."""
     return _objective(stated, trial, objective, FINER).value(theta)
 
@@ -150,15 +150,15 @@ def tests(
     return {"functions": space.size, "directions": directions, "seen": seen, "richer": richer, "passes": passes}
 
 
-def remedy(problem: Problem) -> str:
+def remedy(problem: Case) -> str:
     """Return what the user can do to make the quadrature finer."""
-    rule, _ = quadrature_rule(problem)
+    rule, _ = quadrature_rule(problem, problem.settings)
     if problem.domain.mesh is None:
         return "raise quadrature.points"
     return "raise quadrature.degree or refine the mesh" if rule == "gauss" else 'use quadrature.rule = "gauss"'
 
 
-def _objective(problem: Problem, trial: Trial, objective: Objective, more: int) -> Objective:
+def _objective(problem: Case, trial: Trial, objective: Objective, more: int) -> Objective:
     """Return the objective in float64 on training's rule, or on one of a degree higher by ``more``, or on other random points."""
     settings, rules = problem.settings, {m.region: m.points for m in objective.measures}
     points = rules.get(Inside, rules.get(BoundaryPart))
@@ -174,5 +174,6 @@ def _objective(problem: Problem, trial: Trial, objective: Objective, more: int) 
         quadrature, solver = {"points": points.size}, {"seed": (settings.solver.seed + (more > 0)) % 2**32}
         changed = {"quadrature": settings.quadrature.model_copy(update=quadrature)}
         settings = settings.model_copy(update={**changed, "solver": settings.solver.model_copy(update=solver)})
-    found = make_objective(problem, trial, test_degree=tested, facet_degree=degrees.get(BoundaryPart), settings=settings)
+    resolution = Resolution(facets=degrees.get(BoundaryPart), tests=tested)
+    found = make_objective(problem, trial, resolution=resolution, settings=settings)
     return assessed_objective(problem, found)

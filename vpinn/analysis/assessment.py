@@ -31,8 +31,8 @@ from vpinn.errors import VpinnError
 from vpinn.finite_elements import Level, rule_degree
 from vpinn.forms import integrals
 from vpinn.metrics import Accuracy, Metrics
-from vpinn.objective import Objective, make_objective, quadrature_degree
-from vpinn.problem import Problem
+from vpinn.objective import Objective, Resolution, make_objective, quadrature_degree
+from vpinn.problem import Case
 from vpinn.solution import Solution
 from vpinn.trial import Evaluator
 
@@ -52,7 +52,7 @@ def assess(
     objective: Objective | None,
     estimator: Estimator | Estimate | None,
     loss: float | None = None,
-    stated: Problem | None = None,
+    stated: Case | None = None,
     first: Solution | None = None,
     unique: bool = False,
 ) -> Solution:
@@ -162,7 +162,7 @@ def _compare(
 
 def _trained_enough(
     solution: Solution,
-    stated: Problem,
+    stated: Case,
     objective: Objective,
     loss: float,
     estimator: Estimator | None,
@@ -236,8 +236,8 @@ def _believed(true: float, estimate: Estimate, domain: Domain) -> bool:
 def _energy(solution: Solution) -> float:
     """Return the energy of the problem file, without penalty terms for conditions, on a rule of a degree higher by 4."""
     plain = dataclasses.replace(solution.trial, imposed=())
-    degree = min(30, quadrature_degree(solution.problem, None) + 4)
-    found = make_objective(solution.problem, plain, degree=degree)
+    degree = min(30, quadrature_degree(solution.problem, solution.problem.settings) + 4)
+    found = make_objective(solution.problem, plain, resolution=Resolution(degree))
     return assessed_objective(solution.problem, found).value(solution.theta) + _energy_at_points(solution)
 
 

@@ -11,7 +11,7 @@ from vpinn.analysis.uniqueness import RECIPE, free_functions
 from vpinn.objective.variation import is_linear
 from vpinn.optimization import stated_problem
 from vpinn.placement import HOST
-from vpinn.problem import Problem
+from vpinn.problem import Case
 from vpinn.trial import Trial
 
 FIRST_CELLS = 600
@@ -26,7 +26,7 @@ class Freedom(Enum):
     UNKNOWN = auto()
 
 
-def free_beforehand(problem: Problem, trial: Trial) -> Freedom:
+def free_beforehand(problem: Case, trial: Trial) -> Freedom:
     """Return what can be added to any solution of a linear problem.
 
     It is told without a solution, in less time than a first stage takes. Large meshes are left to the closing look.

@@ -22,7 +22,7 @@ from vpinn.errors import InputError
 from vpinn.finite_elements import coefficients
 from vpinn.finite_elements.form import offsets
 from vpinn.forms import Background, Graph, Jet, Node, build, compile_tape, components, derivatives
-from vpinn.objective.statement import Integrands
+from vpinn.objective.integrands import Integrands
 from vpinn.objective.variation import is_linear
 from vpinn.placement import host
 from vpinn.problem import Problem

@@ -25,7 +25,7 @@ from vpinn.domain import FacetPoints, LagrangeSpace, node_points
 from vpinn.errors import VpinnError
 from vpinn.finite_elements import Contact, Kernel, MixedSpace, Motion, Whole, assemble, lower, motions, solver, support_values
 from vpinn.forms import Background, components
-from vpinn.problem import Problem
+from vpinn.problem import Case
 from vpinn.trial import Evaluator, MeshField, Trial
 
 Array = NDArray[np.float64]
@@ -154,7 +154,7 @@ class Correction:
         return Kernel.of(self.mixed, [motion for motion, one in zip(candidates, unseen, strict=True) if one])
 
 
-def make_correction(problem: Problem, trial: Trial, degree: int) -> Correction:
+def make_correction(problem: Case, trial: Trial, degree: int) -> Correction:
     """Return the correction of a problem on a mesh by finite elements.
 
     Args:

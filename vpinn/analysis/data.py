@@ -29,8 +29,8 @@ from vpinn.domain import BISECTED, CellPoints, Inside, Mesh, Points, PointSet, b
 from vpinn.errors import InputError
 from vpinn.finite_elements import coefficients
 from vpinn.forms import Background, Graph, Tape, compile_tape
-from vpinn.objective.statement import Integrands
-from vpinn.problem import Problem
+from vpinn.objective.integrands import Integrands
+from vpinn.problem import Problem, Stated
 
 Array = NDArray[np.float64]
 UNSEEN = 1e-3
@@ -138,7 +138,7 @@ def unseen_shares(problem: Problem, rule: CellPoints) -> Array | None:
     return np.stack([each / (total if total > 0.0 else np.inf) for each, total in kinds])
 
 
-def resolved_data(problem: Problem, rule: Callable[[Mesh], CellPoints]) -> Problem:
+def resolved_data(problem: Stated, rule: Callable[[Mesh], CellPoints]) -> Stated:
     """Return the problem on a mesh whose cells are bisected until a quadrature rule misses no data, or the mesh is too large.
 
     Args:

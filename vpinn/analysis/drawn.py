@@ -20,7 +20,7 @@ from vpinn.domain import CellPoints, Points, PointSet, gauss
 from vpinn.domain.reference import Floats, Integers
 from vpinn.domain.sequences import Keys
 from vpinn.objective import Objective
-from vpinn.problem import Problem
+from vpinn.problem import Case
 from vpinn.trial import Evaluator
 
 Array = NDArray[np.float64]
@@ -40,7 +40,7 @@ QUANTILE = 1.96
 """Half the width of a 95 % confidence interval, in standard deviations."""
 
 
-def drawn_cells(problem: Problem) -> int | None:
+def drawn_cells(problem: Case) -> int | None:
     """Return how many cells the assessment draws; None: it sums over all cells.
 
     The number depends on the problem file alone, not on measured time, so that results can be reproduced.
@@ -124,13 +124,13 @@ def draws_of(densities: Evaluator, theta: Tensor, points: DrawnPoints) -> Array:
     return draws
 
 
-def assessed_points(problem: Problem, points: PointSet) -> PointSet:
+def assessed_points(problem: Case, points: PointSet) -> PointSet:
     """Return the points over which the assessment sums: ``points``, or those of drawn cells."""
     cells = drawn_cells(problem)
     return points if cells is None or not isinstance(points, CellPoints) else DrawnPoints(points, cells)
 
 
-def assessed_objective(problem: Problem, objective: Objective) -> Objective:
+def assessed_objective(problem: Case, objective: Objective) -> Objective:
     """Return an objective on the points over which the assessment sums; the objective of a weak form is returned unchanged.
 
     A weak form needs all cells, as the square of a residual over some of them does not estimate the square over all.

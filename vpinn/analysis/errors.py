@@ -13,7 +13,7 @@ from vpinn.analysis.drawn import DrawnPoints, assessed_points, draws_of, ratio_i
 from vpinn.analysis.flux import flux_gap, measured
 from vpinn.domain import Inside, PointSet
 from vpinn.finite_elements import Level
-from vpinn.problem import Problem
+from vpinn.problem import Case, Problem
 from vpinn.problem.operators import gradient
 from vpinn.problem.reference import ReferenceValues
 from vpinn.solution import Solution
@@ -26,7 +26,7 @@ SEED = 987_654_321
 """Seed of independent points, unlikely to be the seed of a user's run."""
 
 
-def independent_points(problem: Problem, degree: int, refine: int = 0) -> PointSet:
+def independent_points(problem: Case, degree: int, refine: int = 0) -> PointSet:
     """Return points that training did not use: a Gauss rule on a mesh, or a Sobol sequence of another seed on a hypercube.
 
     On a mesh with very many cells they are the points of drawn cells, see ``drawn``.

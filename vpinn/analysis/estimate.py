@@ -44,7 +44,7 @@ from vpinn.forms import Field
 from vpinn.objective import bends
 from vpinn.objective.test_functions import ENOUGH, default_test_degree
 from vpinn.placement import wide
-from vpinn.problem import Problem
+from vpinn.problem import Case, Problem
 from vpinn.trial import Evaluator, MeshField, Trial
 
 Array = NDArray[np.float64]
@@ -166,7 +166,7 @@ class Estimator:
         return Estimate(absolute, absolute / (scale or 1.0), residual.shares(riesz), {}, None)
 
 
-def make_estimator(problem: Problem, trial: Trial, trained: int | None = None) -> Estimator | None:
+def make_estimator(problem: Case, trial: Trial, trained: int | None = None) -> Estimator | None:
     """Return the error estimator of a problem; None if there is neither a mesh nor an equation that holds at points.
 
     There is none for forms with second derivatives of the test functions that cannot be written as equations, such as plates with

@@ -28,7 +28,7 @@ from vpinn.forms import Jet, Tape, compile_tape, components
 from vpinn.objective import equations, highest_order
 from vpinn.objective.penalty import penalty_weight, residual_weight
 from vpinn.placement import HOST, host
-from vpinn.problem import Problem, Strong
+from vpinn.problem import Case, Problem, Strong
 from vpinn.trial import HIGHEST_ORDER, Evaluator, Network, Trial, residual_slopes
 
 Array = NDArray[np.float64]
@@ -181,7 +181,7 @@ class FeatureCorrection:
         return features, drawn, float(np.linalg.norm(right + columns @ change)) / size if size else 0.0
 
 
-def make_feature_correction(problem: Problem, trial: Trial) -> FeatureCorrection:
+def make_feature_correction(problem: Case, trial: Trial) -> FeatureCorrection:
     """Return the correction of a problem by random features.
 
     Args:

@@ -18,13 +18,13 @@ from vpinn.errors import InputError
 from vpinn.finite_elements import coefficients
 from vpinn.forms import Graph, Node, build, compile_tape, components
 from vpinn.objective import bent, weakened
-from vpinn.objective.statement import Integrands
-from vpinn.problem import Problem
+from vpinn.objective.integrands import Integrands
+from vpinn.problem import Problem, Stated
 from vpinn.problem.operators import gradient
 from vpinn.trial import Evaluator, Trial
 
 
-def measured(problem: Problem) -> Problem:
+def measured(problem: Stated) -> Stated:
     """Return the problem in the form whose flux is the measure of errors.
 
     Equations become a weak form if they can be written as one. A form with second derivatives becomes equations.

@@ -8,14 +8,14 @@ from torch import Tensor
 
 from vpinn.analysis.errors import TrueError, independent_points
 from vpinn.analysis.estimate import Estimator
-from vpinn.problem import Problem
+from vpinn.problem import Case
 from vpinn.trial import Trial
 
 WATCHED_DEGREE = 12
 """Degree of the quadrature for the true error."""
 
 
-def make_monitor(problem: Problem, trial: Trial, estimator: Estimator | None) -> Callable[[Tensor], dict[str, float]] | None:
+def make_monitor(problem: Case, trial: Trial, estimator: Estimator | None) -> Callable[[Tensor], dict[str, float]] | None:
     """Return a function of the parameters that computes the errors to record during training; None if there are none.
 
     The function returns "error", the largest relative L² error of all unknowns, and "estimate", the relative error estimate.
@@ -38,7 +38,7 @@ def make_monitor(problem: Problem, trial: Trial, estimator: Estimator | None) ->
     return monitor
 
 
-def true_error(problem: Problem, trial: Trial) -> Callable[[Tensor], float] | None:
+def true_error(problem: Case, trial: Trial) -> Callable[[Tensor], float] | None:
     """Return the function from parameters to the largest relative L² error of all unknowns; None without an exact solution."""
     monitor = make_monitor(problem, trial, None)
     return None if monitor is None else lambda theta: monitor(theta)["error"]

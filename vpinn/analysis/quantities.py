@@ -20,8 +20,8 @@ from vpinn.analysis.errors import SAMPLES, SEED, independent_points
 from vpinn.domain import AFFORDABLE, REGIONS, Domain, PointSet, Region, affordable_refine
 from vpinn.forms import Graph, build, compile_tape, integrals
 from vpinn.objective import quadrature_degree
-from vpinn.objective.statement import Integrands
-from vpinn.problem import Problem
+from vpinn.objective.integrands import Integrands
+from vpinn.problem import Case, Problem
 from vpinn.trial import Evaluator, Trial
 
 Array = NDArray[np.float64]
@@ -36,7 +36,7 @@ CHUNK = 50_000
 EPSILON = float(np.finfo(np.float64).eps)
 
 
-def quantities_of(problem: Problem, trial: Trial, theta: Tensor, better: Better | None) -> dict[str, dict[str, float | None]]:
+def quantities_of(problem: Case, trial: Trial, theta: Tensor, better: Better | None) -> dict[str, dict[str, float | None]]:
     """Return the quantities that a problem file asks for, by name.
 
     Args:
@@ -69,7 +69,7 @@ def quantities_of(problem: Problem, trial: Trial, theta: Tensor, better: Better 
     return found
 
 
-def field_errors(problem: Problem, trial: Trial, theta: Tensor, better: Better | None) -> dict[str, dict[str, float]]:
+def field_errors(problem: Case, trial: Trial, theta: Tensor, better: Better | None) -> dict[str, dict[str, float]]:
     """Return how accurate the further fields are that a problem file asks for, by name.
 
     Arguments are those of ``quantities_of``.
@@ -103,7 +103,7 @@ def field_errors(problem: Problem, trial: Trial, theta: Tensor, better: Better |
 
 
 def _integrated(
-    problem: Problem, trial: Trial, theta: Tensor, forms: Sequence[ufl.Form], degree: int, finer: bool
+    problem: Case, trial: Trial, theta: Tensor, forms: Sequence[ufl.Form], degree: int, finer: bool
 ) -> Array:
     """Return the integrals of forms [k] of a solution, by a rule of a degree or a finer one."""
     known = {u.function: trial.unknowns[u.name] for u in problem.unknowns}
@@ -125,13 +125,13 @@ def _terms(problem: Problem, side: Integrands, form: ufl.Form, known: Mapping[An
             yield side.masked(node, tuple(problem.tags[i] for i in part.tags))
 
 
-def _degree(problem: Problem, trial: Trial) -> int:
+def _degree(problem: Case, trial: Trial) -> int:
     """Return the degree of the coarser rule: that of training, or one that integrates products of the elements exactly."""
     own = trial.space or trial.beside
-    return max(quadrature_degree(problem, None), 0 if own is None else 2 * own.degree)
+    return max(quadrature_degree(problem, problem.settings), 0 if own is None else 2 * own.degree)
 
 
-def _points(problem: Problem, region: Region, degree: int, finer: bool) -> PointSet:
+def _points(problem: Case, region: Region, degree: int, finer: bool) -> PointSet:
     """Return the points of a rule, or of a finer one; on a hypercube those of one seed, or of another."""
     domain: Domain = problem.domain
     if domain.mesh is None:

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from vpinn.domain import FacetPoints, gauss
 from vpinn.forms import components
-from vpinn.objective import Objective, TestSpace, make_objective
+from vpinn.objective import Objective, Resolution, TestSpace, make_objective
 from vpinn.placement import host, wide
-from vpinn.problem import Problem, Weak
+from vpinn.problem import Case, Weak
 from vpinn.trial import Evaluator, Trial
 
 Array = NDArray[np.float64]
@@ -75,7 +75,7 @@ class Residual:
         return np.sqrt(result)
 
 
-def make_residual(problem: Problem, trial: Trial, degree: int) -> Residual | None:
+def make_residual(problem: Case, trial: Trial, degree: int) -> Residual | None:
     """Return the residual of a problem on a mesh, tested with conforming elements.
 
     Args:
@@ -91,7 +91,8 @@ def make_residual(problem: Problem, trial: Trial, degree: int) -> Residual | Non
     met = dataclasses.replace(trial, imposed=tuple(dataclasses.replace(i, how="exact") for i in trial.imposed))
     tests = problem.settings.test_space.model_copy(update={"kind": "conforming"})  # whatever training tests with
     settings = problem.settings.model_copy(update={"test_space": tests})
-    objective = make_objective(weak, met, degree=min(MAX_DEGREE, 2 * degree + 4), test_degree=degree, settings=settings)
+    resolution = Resolution(min(MAX_DEGREE, 2 * degree + 4), tests=degree)
+    objective = make_objective(weak, met, resolution=resolution, settings=settings)
     if not any(measure.tests for measure in objective.measures):
         return None
     gaps = []

@@ -13,16 +13,16 @@ import ufl
 
 from vpinn.analysis.local_size import local_sizes
 from vpinn.forms import Graph, Jet, build, components, integrals
-from vpinn.objective import Objective, make_objective
+from vpinn.objective import Objective, Resolution, make_objective
 from vpinn.objective.objective import Part
-from vpinn.problem import Problem, Strong
+from vpinn.problem import Case, Problem, Strong
 from vpinn.trial import Enriched, Trial
 
 AT_ONCE = 1_024
 """Number of points that are yielded together."""
 
 
-def derivatives(stated: Problem, trial: Trial) -> Objective:
+def derivatives(stated: Case, trial: Trial) -> Objective:
     """Return the sum of squares of unknowns and derivatives up to the equations' order, in units of the domain's length.
 
     Where the coefficients of the equations are smaller, it is weighted by them (``local_sizes``).
@@ -42,7 +42,7 @@ def derivatives(stated: Problem, trial: Trial) -> Objective:
                 parts.append(weight * length**order * derivative)
                 derivative = ufl.grad(derivative)
     functions = replace(stated, formulation=Strong(tuple(parts)), boundary=())
-    return make_objective(functions, replace(trial, imposed=(), background=background), degree=8)
+    return make_objective(functions, replace(trial, imposed=(), background=background), resolution=Resolution(8))
 
 
 def evenly(objective: Objective, enough: int) -> Iterator[Part]:

@@ -12,7 +12,7 @@ from vpinn.analysis.estimate import Estimator, make_estimator
 from vpinn.features import Judgement, LeastSquares, Stage
 from vpinn.features.least_squares import Fit
 from vpinn.optimization import stated_problem
-from vpinn.problem import Problem
+from vpinn.problem import Case
 
 
 class StageEstimators:
@@ -22,7 +22,7 @@ class StageEstimators:
         problem: problem in the formulation of the problem file.
     """
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Case) -> None:
         self._problem = problem
         self._last: tuple[Fit, Estimator | None] | None = None
         self._said: list[tuple[Fit, Judgement | None]] = []

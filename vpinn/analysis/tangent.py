@@ -18,8 +18,8 @@ from vpinn.domain import REGIONS, CellPoints, Inside, LagrangeSpace, Points, Reg
 from vpinn.finite_elements import Assembler, Rule, coefficients, key_of, linearised, terms_at
 from vpinn.forms import Graph, Jet, Value, compile_tape
 from vpinn.objective.control import by_parts, controlled
-from vpinn.objective.statement import Integrands
-from vpinn.problem import Load, Problem, Weak
+from vpinn.objective.integrands import Integrands
+from vpinn.problem import Case, Load, Problem, Weak
 from vpinn.trial import Evaluator, Trial
 from vpinn.trial.network import Jets
 
@@ -101,7 +101,7 @@ class Tangent(Assembler):
         return list(torch.from_numpy(self.integrands(self.theta, points, found)))
 
 
-def make_tangents(problem: Problem, trial: Trial, shift: Shift, space: LagrangeSpace, degree: int) -> tuple[Tangent, ...]:
+def make_tangents(problem: Case, trial: Trial, shift: Shift, space: LagrangeSpace, degree: int) -> tuple[Tangent, ...]:
     """Return the integrals of a form over the domain and over the boundary.
 
     Args:

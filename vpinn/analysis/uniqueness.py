@@ -29,7 +29,7 @@ from vpinn.objective import Objective
 from vpinn.objective.linearisation import Rows, everything, linearise
 from vpinn.optimization import stated_problem
 from vpinn.placement import HERE, HOST
-from vpinn.problem import Problem
+from vpinn.problem import Case
 from vpinn.trial import Evaluator, Features, Trial, conditions_alone
 
 Array = NDArray[np.float64]
@@ -72,7 +72,7 @@ UNMET = 0.1
 """Residual, relative to the residual of the data alone, above which data do not balance along a free function."""
 
 
-def free_functions(problem: Problem, trial: Trial, theta: torch.Tensor, loss: float | None = None) -> Free | None:
+def free_functions(problem: Case, trial: Trial, theta: torch.Tensor, loss: float | None = None) -> Free | None:
     """Return the functions that can be added to a solution; None if there are none, or if they cannot be determined.
 
     Motions that ``Level`` fixes are left out: constants, such as that of a pressure, and rotations of finite elements.
@@ -95,7 +95,7 @@ def free_functions(problem: Problem, trial: Trial, theta: torch.Tensor, loss: fl
         return None
 
 
-def _found(problem: Problem, trial: Trial, theta: torch.Tensor) -> Free | None:
+def _found(problem: Case, trial: Trial, theta: torch.Tensor) -> Free | None:
     objectives, least = Objectives(stated_problem(problem, trial, "least-squares"), HERE), list[float]()
     norm = derivatives(objectives.problem, trial)
     level = Level.of(problem)
@@ -150,7 +150,7 @@ class _Look:
         degree: degree of the test functions of a weak form; 0 for a strong form.
     """
 
-    problem: Problem
+    problem: Case
     objectives: Objectives
     width: int
     trial: Trial
@@ -166,7 +166,7 @@ class _Look:
     @classmethod
     def of(
         cls,
-        problem: Problem,
+        problem: Case,
         objectives: Objectives,
         norm: Objective,
         trial: Trial,

@@ -25,7 +25,7 @@ from vpinn.domain import Ball, Hypercube, Inside, Space, bare_points
 from vpinn.errors import InputError
 from vpinn.forms import Graph, Jet, build, components, derivatives
 from vpinn.objective import pointwise
-from vpinn.problem import Problem
+from vpinn.problem import Case, Problem
 from vpinn.trial import Evaluator, Trial
 
 Array = NDArray[np.float64]
@@ -56,7 +56,7 @@ class Generator:
     sign: float
 
 
-def check_walk(problem: Problem) -> None:
+def check_walk(problem: Case) -> None:
     """Refuse ``reference.walk`` for an equation that has no walks.
 
     Raises:
@@ -99,7 +99,7 @@ def generator_of(problem: Problem) -> Generator:
     return Generator(k, sign * b, sign * c, sign)
 
 
-def walk_error(problem: Problem, trial: Trial, theta: Tensor) -> dict[str, Any]:
+def walk_error(problem: Case, trial: Trial, theta: Tensor) -> dict[str, Any]:
     """Return what walks tell of the error of a solution.
 
     Args:

@@ -15,17 +15,42 @@ from rich.console import Console
 from vpinn.cli import compare, noise, runs, start, sweep
 from vpinn.cli.display import acknowledged, log_to, prepare_streams, print_table, say, show_problem
 from vpinn.cli.launch import after_restart, is_worker, launch, rank, read_together
-from vpinn.cli.options import Device, File, Folder, Log, MeshRoot, Quiet, Restarts, Seed, Set, Strict, Threads, Verbose, Workers
+from vpinn.cli.options import (
+    Device,
+    File,
+    Folder,
+    Log,
+    MeshRoot,
+    Quiet,
+    Restarts,
+    Seed,
+    Set,
+    Start,
+    Strict,
+    Threads,
+    Verbose,
+    Workers,
+)
 from vpinn.errors import InputError, StorageError, VpinnError
 from vpinn.interrupt import Interrupt, Stopped
 from vpinn.storage import check_unused, claimed
 from vpinn.waiting import Waiting
 
 if TYPE_CHECKING:
-    from vpinn.problem import Problem
+    from vpinn.problem import Case
 
 CHECK_FAILED = 5
 """Exit code of ``--strict`` where a check of the solution fails."""
+
+LEARN = "learn"
+"""Name of the command that learns from a family; it has the options of ``solve``."""
+LEARN_HELP = """Learn from members of a family, a file with [parameters], what makes further members fast: weights and features.
+
+The run folder, by default results/NAME-learned, is one that `vpinn solve … --from` starts from. Its report compares ways to solve
+members that were not learned from, at equal time and at equal accuracy: a network trained from random weights, from those of the
+nearest solved member and from learned weights; learned features; plain least squares; and a reduced space.
+"""
+LEARN_EPILOG = "Example: `vpinn learn family.toml`, then `vpinn solve member.toml --from results/family-learned`"
 
 # torch takes seconds to load: modules that need it are imported inside the commands, after the input has been checked
 
@@ -71,6 +96,7 @@ def solve(  # noqa: PLR0913 (one argument per option)
     device: Device = None,
     workers: Workers = None,
     restarts: Restarts = 0,
+    start: Start = None,
     mesh_root: MeshRoot = None,
     strict: Strict = False,
     log: Log = None,
@@ -82,16 +108,16 @@ def solve(  # noqa: PLR0913 (one argument per option)
         raise InputError("--resume goes on with the run in the folder and --overwrite replaces it; give one of them")
     if workers is not None and not is_worker():
         raise typer.Exit(launch(workers, restarts, main, context.obj, partial(_read, file, changes, seed, mesh_root)))
-    console = Console(stderr=True)
+    learns, console = context.command.name == LEARN, Console(stderr=True)
     quiet, log = quiet or rank() > 0, None if rank() else log
     with Waiting(console, quiet) as waiting:
         waiting.begin(f"reading {file}", line=False)
         problem, group = read_together(partial(_read, file, changes, seed, mesh_root))
-        directory = output or problem.directory
+        directory = output or (_learned_folder(problem) if learns else problem.directory)
         resume, overwrite = after_restart(group, directory, resume, overwrite)
         waiting.begin("loading libraries", line=False)
         from vpinn.output import TrainingProgress, as_table, failed_checks, field_formats, publish, solution_rows
-        from vpinn.solving import phases
+        from vpinn.solving import learning_method, phases
         from vpinn.solving import solve as run
 
         field_formats(problem)
@@ -104,8 +130,9 @@ def solve(  # noqa: PLR0913 (one argument per option)
             waiting.end()
             with Interrupt(acknowledged) as interrupt, TrainingProgress(console, quiet) as progress, log_to(log) as told:
                 solution = run(
-                    problem, directory, resume=resume, overwrite=overwrite, threads=threads, device=device,
-                    report=progress, interrupt=interrupt, callbacks=(phases(progress.phase), *told),
+                    problem, directory, method=learning_method(problem) if learns else None, resume=resume, overwrite=overwrite,
+                    threads=threads, device=device, report=progress, interrupt=interrupt,
+                    callbacks=(phases(progress.phase), *told), start=start,
                 )  # fmt: skip
             unpublished = f"stopped by a signal after the solution was saved; draw its figures with vpinn report {directory}"
             if interrupt.signal is not None and solution.metrics.get("stopped") == "signal":
@@ -125,6 +152,7 @@ def solve(  # noqa: PLR0913 (one argument per option)
         raise typer.Exit(CHECK_FAILED)
 
 
+app.command(LEARN, help=LEARN_HELP, epilog=LEARN_EPILOG)(solve)
 app.command(epilog=sweep.EPILOG)(sweep.sweep)
 app.command(epilog=compare.EPILOG)(compare.compare)
 
@@ -201,7 +229,19 @@ def _fail(message: str, code: int) -> int:
     return code
 
 
-def _read(file: Path, changes: list[str] | None, seed: int | None, mesh_root: Path | None) -> Problem:
+def _learned_folder(problem: Case) -> Path:
+    """Return the default folder of what is learned from a family.
+
+    Raises:
+        InputError: the problem is a single one.
+    """
+    from vpinn.problem import refuse_single
+
+    refuse_single(problem, "vpinn learn")
+    return problem.directory.with_name(f"{problem.directory.name}-learned")
+
+
+def _read(file: Path, changes: list[str] | None, seed: int | None, mesh_root: Path | None) -> Case:
     from vpinn.problem import read_problem
 
     return read_problem(file, [*(changes or []), *([] if seed is None else [f"solver.seed={seed}"])], mesh_root)

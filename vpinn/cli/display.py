@@ -19,7 +19,7 @@ from vpinn.errors import InputError
 from vpinn.text import escaped
 
 if TYPE_CHECKING:
-    from vpinn.problem import Problem
+    from vpinn.problem import Case
     from vpinn.solving import Callback
 
 
@@ -80,7 +80,7 @@ def prepare_streams() -> None:
             stream.reconfigure(errors="backslashreplace")  # an encoding without "²" gets its code instead
 
 
-def show_problem(problem: Problem, device: str | None) -> None:
+def show_problem(problem: Case, device: str | None) -> None:
     """Print the table of what a run of a problem would do.
 
     Args:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from vpinn.errors import InputError, VpinnError
 
 if TYPE_CHECKING:
-    from vpinn.problem import Problem
+    from vpinn.problem import Case
     from vpinn.workers import Group
 
 LOOK = 0.1
@@ -42,7 +42,7 @@ def after_restart(group: Group, directory: Path, resume: bool, overwrite: bool) 
     return group.by_first((directory / "checkpoint.npz").exists), False
 
 
-def read_together(read: Callable[[], Problem]) -> tuple[Problem, Group]:
+def read_together(read: Callable[[], Case]) -> tuple[Case, Group]:
     """Return the problem and the group of this process, after every worker has read the problem file.
 
     Raises:

@@ -66,6 +66,10 @@ Line = Annotated[
     str | None,
     option("--line", metavar="FROM:TO[:N]", help='Points on a line instead, "0,0:1,0" or with their number "0,0:1,0:11".'),
 ]
+Start = Annotated[
+    Path | None,
+    option("--from", metavar="RUN", help="Start from another run: its weights, its features with least squares, or its field."),
+]
 MeshRoot = Annotated[Path | None, option("--mesh-root", metavar="DIR", help="Folder of the mesh, if not below that of FILE.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with code 5 if a check of the solution fails.")]
 Log = Annotated[

@@ -26,7 +26,7 @@ from vpinn.optimization import COLUMNS, Closure, Langevin, Method, Plan, Trainin
 from vpinn.optimization.batches import PILOT_EVERY
 from vpinn.optimization.method import State
 from vpinn.placement import Placement, wide
-from vpinn.problem import Problem
+from vpinn.problem import Case
 from vpinn.process import peak_memory_mb
 from vpinn.sampling import Adaptive
 from vpinn.solution import Solution
@@ -122,7 +122,7 @@ def _warm_up(setup: Setup) -> None:
         train(setup.objective, setup.start(), dataclasses.replace(setup.plan, time_limit=0.0, checkpoint_every=math.inf))
 
 
-def measured_course(problem: Problem, placement: Placement, seconds: float | None, tell: Tell = lambda *values: None) -> Course:
+def measured_course(problem: Case, placement: Placement, seconds: float | None, tell: Tell = lambda *values: None) -> Course:
     """Solve a problem in a given training time, and return how its error fell.
 
     Args:

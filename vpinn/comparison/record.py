@@ -20,7 +20,7 @@ from vpinn.comparison.statistics import summarise, thresholds
 from vpinn.comparison.variants import Variant
 from vpinn.errors import InputError, StorageError
 from vpinn.placement import Placement
-from vpinn.problem import Problem
+from vpinn.problem import Case
 from vpinn.run_files import read_json
 from vpinn.run_folder import environment, fingerprints
 from vpinn.storage import write_atomic
@@ -42,7 +42,7 @@ class Comparison:
         placement: Device, precision and threads of every run.
     """
 
-    problem: Problem
+    problem: Case
     variants: list[Variant]
     seeds: list[int]
     seconds: float | None

@@ -13,7 +13,7 @@ from typing import Any
 from vpinn.comparison.settings import BATCH, ON_ALL_POINTS, TAKES_BATCHES, Combination, meaningless, settled
 from vpinn.errors import InputError
 from vpinn.placement import Placement
-from vpinn.problem import Problem
+from vpinn.problem import Case, Problem
 from vpinn.problem.build import build_problem
 from vpinn.problem.source import Source, read_source
 from vpinn.problem.validation import validate
@@ -55,7 +55,7 @@ class Variant:
         """Seed in the problem file, 0 by default."""
         return int(self.data.get("solver", {}).get("seed", 0))
 
-    def problem(self, seed: int) -> Problem:
+    def problem(self, seed: int) -> Case:
         """Return the problem with a seed."""
         return _build(self.path, {**self.data, "solver": {**self.data.get("solver", {}), "seed": seed}})
 
@@ -86,7 +86,7 @@ def make_variants(path: Path, changes: Sequence[str], asked: Sequence[Combinatio
     return [dataclasses.replace(variant, label=label, kind=kind) for variant, (label, kind) in zip(variants, names, strict=True)]
 
 
-def _build(path: Path, data: dict[str, Any], source: Source | None = None) -> Problem:
+def _build(path: Path, data: dict[str, Any], source: Source | None = None) -> Case:
     stated = Source(path, None, data) if source is None else source
     return build_problem(stated, validate(stated), path.parent)
 

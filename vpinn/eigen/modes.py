@@ -18,14 +18,14 @@ import ufl
 from numpy.typing import NDArray
 
 from vpinn.domain import LagrangeSpace
-from vpinn.problem import Answers, Problem, Weak
+from vpinn.problem import Answers, Problem, Stated, Weak
 from vpinn.problem.unknown import Unknown
 from vpinn.trial import Trial, elements_trial
 
 Array = NDArray[np.float64]
 
 
-def mode_problem(problem: Problem, values: Sequence[complex] | NDArray[Any]) -> Problem:
+def mode_problem(problem: Stated, values: Sequence[complex] | NDArray[Any]) -> Stated:
     """Return the problem whose unknowns are the modes of an eigenproblem.
 
     Args:

@@ -17,7 +17,7 @@ from vpinn.families.terms import Factors, Terms
 from vpinn.finite_elements import Kernel, Level, MixedSpace, assemble, degrees_of, discretised, factorise, integrands, prescribed
 from vpinn.finite_elements.essential import extended
 from vpinn.forms import Background
-from vpinn.problem import Problem, member
+from vpinn.problem import Case, member
 
 Array = NDArray[np.float64]
 EXACT = 1e-9
@@ -37,7 +37,7 @@ class Discretisation:
         kernel: motions that the form leaves undetermined.
     """
 
-    problem: Problem
+    problem: Case
     mixed: MixedSpace
     free: NDArray[np.bool_]
     given: NDArray[np.bool_]
@@ -45,7 +45,7 @@ class Discretisation:
     kernel: Kernel
 
     @classmethod
-    def of(cls, problem: Problem, degree: int, boundary: Factors, generator: np.random.Generator) -> Discretisation:
+    def of(cls, problem: Case, degree: int, boundary: Factors, generator: np.random.Generator) -> Discretisation:
         """Return the elements of a degree.
 
         Args:

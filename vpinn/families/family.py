@@ -15,7 +15,7 @@ from vpinn.families.interpolation import Interpolated
 from vpinn.families.reduced import Queried, ReducedSpace
 from vpinn.families.stages import FamilyStage
 from vpinn.families.terms import Terms, boundary_factors
-from vpinn.problem import Parameters, Problem, member
+from vpinn.problem import Case, Parameters, member
 from vpinn.trial import Trial, elements_trial
 
 Array = NDArray[np.float64]
@@ -34,7 +34,7 @@ class Family:
         space: the reduced space.
     """
 
-    problem: Problem
+    problem: Case
     elements: LagrangeSpace
     functions: Array
     space: ReducedSpace
@@ -52,7 +52,7 @@ class Family:
         assert self.problem.parameters is not None
         return self.problem.parameters
 
-    def query(self, values: Array) -> tuple[Problem, Trial, Queried]:
+    def query(self, values: Array) -> tuple[Case, Trial, Queried]:
         """Return the member at values of the parameters [P], its solution as elements, and its place in the reduced space."""
         answers = self.space.solve(values[None])
         problem = member(self.problem, values)
@@ -67,7 +67,7 @@ class Family:
         return arrays, {"family": {"degree": self.elements.degree, "bisected": len(self.elements.mesh.bisected)}}
 
     @classmethod
-    def restored(cls, problem: Problem, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> Family:
+    def restored(cls, problem: Case, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> Family:
         """Return the family that a checkpoint holds.
 
         Args:

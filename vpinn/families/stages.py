@@ -22,7 +22,7 @@ from vpinn.families.interpolation import interpolate
 from vpinn.families.product import Product
 from vpinn.families.terms import Factors, Terms, boundary_factors
 from vpinn.finite_elements import expected_functions, lowest_degree
-from vpinn.problem import Problem, member
+from vpinn.problem import Case, member
 
 Array = NDArray[np.float64]
 TOLERANCE = 1e-6
@@ -71,7 +71,7 @@ class FamilyStage:
 
 
 def solve_in_stages(
-    problem: Problem,
+    problem: Case,
     asked: float | None,
     generator: np.random.Generator,
     note: Callable[[FamilyStage], bool],
@@ -102,7 +102,7 @@ def solve_in_stages(
 
 
 def _stages(
-    problem: Problem, tolerance: float, generator: np.random.Generator, watch: Callable[[float], bool]
+    problem: Case, tolerance: float, generator: np.random.Generator, watch: Callable[[float], bool]
 ) -> Iterator[FamilyStage]:
     began = time.perf_counter()
     spent = 0.0
@@ -142,7 +142,7 @@ def _stages(
 
 
 def _forms(  # the levels of the stage before are in ``kept``, and those of this one are put there
-    problem: Problem,
+    problem: Case,
     degree: int,
     terms: Terms,
     boundary: Factors,

@@ -19,7 +19,7 @@ from vpinn.errors import InputError
 from vpinn.finite_elements import coefficients, linearised, terms_at
 from vpinn.finite_elements.form import Integrand, Key, compiled, key_of, offsets
 from vpinn.forms import Graph, Jet, Node, Parameter, Slot, Tape, build, compile_tape, components, separate
-from vpinn.objective.statement import Integrands
+from vpinn.objective.integrands import Integrands
 from vpinn.placement import host
 from vpinn.problem import Load, Parameters, Problem
 
@@ -42,13 +42,20 @@ class Factors:
         return cls(compile_tape(graph, nodes))
 
     def __call__(self, values: Array) -> Array:
-        """Return θ [S, K] for S values of the parameters [S, P]."""
+        """Return θ [S, K] for S values of the parameters [S, P].
+
+        Raises:
+            InputError: A factor is not finite, such as 1/μ at zero.
+        """
         columns = torch.from_numpy(np.ascontiguousarray(values.T))
         inputs = [columns[slot.index] for slot in self.tape.moving_slots if isinstance(slot, Parameter)]
         outputs = self.tape.moving([*self.tape.fixed([]), *inputs])
         found = np.empty((len(values), len(outputs)))
         for k, output in enumerate(outputs):
             found[:, k] = host(output) if isinstance(output, Tensor) else output
+        if not (finite := np.isfinite(found).all(axis=1)).all():
+            there = ", ".join(f"{value:g}" for value in values[~finite][0])
+            raise InputError(f"the form or a value is not finite at parameters {there}; change their ranges in [parameters]")
         return found
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from vpinn.features.stream import Stream
 from vpinn.objective import Objective
-from vpinn.problem import Problem, Weak
+from vpinn.problem import Stated, Weak
 from vpinn.sampling import Sampler
 
 WIDTHS = (60, 120, 200, 280, 400, 560, 800, 1120, 1600)
@@ -139,6 +139,6 @@ class March(Direct):
         return len(WIDTHS)
 
 
-def least_squares_problem(problem: Problem) -> Problem:
+def least_squares_problem(problem: Stated) -> Stated:
     """Return the problem that least squares solves: the first variation of an energy, other formulations unchanged."""
     return problem if problem.formulation.squared else dataclasses.replace(problem, formulation=Weak(problem.variation))

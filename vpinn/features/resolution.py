@@ -14,9 +14,9 @@ import numpy as np
 from vpinn.domain import Mesh, functions_per_cell, gauss
 from vpinn.domain.quadrature import MAX_DEGREE
 from vpinn.errors import InputError
-from vpinn.objective import Objective, highest_order, make_objective, quadrature_degree, quadrature_rule
+from vpinn.objective import Objective, Resolution, highest_order, make_objective, quadrature_degree, quadrature_rule
 from vpinn.placement import Placement
-from vpinn.problem import Problem
+from vpinn.problem import Case, Problem
 from vpinn.trial import MeshField, Trial
 
 ROWS = 2.0
@@ -40,7 +40,7 @@ class Objectives:
         placement: where the work is done, on the host.
     """
 
-    problem: Problem
+    problem: Case
     placement: Placement
     _made: dict[tuple[int, ...], Objective] = field(default_factory=dict)
 
@@ -60,9 +60,8 @@ class Objectives:
         rim = points if domain.mesh is None else max(points, boundary_degree(domain.mesh, width))
         key = (trial.function.count(), degree, points, rim, refine)
         if key not in self._made:
-            self._made[key] = make_objective(
-                problem, trial, self.placement, degree=points, test_degree=degree or None, facet_degree=rim, refine=refine
-            )
+            resolution = Resolution(points, rim, refine, degree or None)
+            self._made[key] = make_objective(problem, trial, self.placement, resolution)
         return self._made[key]
 
 
@@ -127,16 +126,16 @@ def tested_rule(mesh: Mesh | None, degree: int) -> int:
     return most if full < DEAR * fewer else most - 1
 
 
-def ours(problem: Problem) -> bool:
+def ours(problem: Case) -> bool:
     """Return whether the number of quadrature points may be chosen: a Gauss rule without a given degree, on all points."""
     quadrature = problem.settings.quadrature
-    free = quadrature_rule(problem)[0] == "gauss" and quadrature.degree is None
+    free = quadrature_rule(problem, problem.settings)[0] == "gauss" and quadrature.degree is None
     return free and problem.settings.batch.size == "full"
 
 
-def sufficient_rule(problem: Problem, columns: int) -> tuple[int, int]:
+def sufficient_rule(problem: Case, columns: int) -> tuple[int, int]:
     """Return degree and halvings of a Gauss rule with ``ROWS`` points per column of a strong form, or the given ones if fixed."""
-    degree, refine, mesh = quadrature_degree(problem, None), problem.settings.quadrature.refine, problem.domain.mesh
+    degree, refine, mesh = quadrature_degree(problem, problem.settings), problem.settings.quadrature.refine, problem.domain.mesh
     if mesh is None or not ours(problem):
         return degree, refine
     wanted = ROWS * columns / (mesh.n_cells * max(1, len(problem.formulation.equations)))
@@ -193,7 +192,7 @@ def least_degree(trial: Trial) -> int:
     return max(degrees, default=-1) + 2
 
 
-def affordable(problem: Problem, trial: Trial, width: int) -> bool:
+def affordable(problem: Case, trial: Trial, width: int) -> bool:
     """Return whether the tests for a further trial space are few, or no more than the features need in any case."""
     mesh, least = problem.domain.mesh, least_degree(trial)
     if mesh is None or least <= sufficient_degree(mesh, width, problem.settings.test_space.kind == "bubbles"):

@@ -17,7 +17,7 @@ from ufl.core.expr import Expr
 from vpinn.domain import REGIONS, Inside, Mesh, MeshPoints, PlacedPoints, Region, carried_points
 from vpinn.errors import InputError
 from vpinn.forms import Graph, Integral, Jet, Node, Tape, build, compile_tapes, derivatives, integrals, split
-from vpinn.objective.statement import Integrands
+from vpinn.objective.integrands import Integrands
 from vpinn.problem import Load, Problem
 
 Key: TypeAlias = tuple[int, int]

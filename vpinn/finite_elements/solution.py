@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeAlias
@@ -16,7 +16,7 @@ from vpinn.finite_elements.form import offsets
 from vpinn.finite_elements.level import Level
 from vpinn.finite_elements.mixed import MixedSpace
 from vpinn.forms import Background, evaluate
-from vpinn.problem import Evaluable, Problem
+from vpinn.problem import Evaluable, Problem, Unknown
 from vpinn.problem.operators import gradient
 
 Array = NDArray[np.float64]
@@ -90,13 +90,7 @@ class FiniteElementSolution(Evaluable):
 
     def interpolated(self, mixed: MixedSpace) -> Array:
         """Return the coefficients of the solution in other elements [mixed.size], nan at nodes outside the mesh."""
-        result, first = np.empty(mixed.size), 0
-        for unknown in self.problem.unknowns:
-            for component in range(first, first + unknown.components):
-                values = self.evaluate(mixed.spaces[component].locations())[unknown.name]
-                result[mixed.numbers(component)] = values.reshape(len(values), -1)[:, component - first]
-            first += unknown.components
-        return result
+        return interpolated(self, self.problem.unknowns, mixed)
 
     def unrefined(self, points: Points) -> Points:
         """Return points in cells of the refined mesh as points in cells of the problem's."""
@@ -114,6 +108,23 @@ class FiniteElementSolution(Evaluable):
         expressions = [truths[u.name] for u in self.problem.unknowns if u.name in truths]
         values = evaluate([gradient(e, d) if order else e for e in expressions], points, Background(self.mesh))
         return self.by_unknown(values.T.reshape(len(points), -1, *(d,) * order), truths)
+
+
+def interpolated(fields: Evaluable, unknowns: Sequence[Unknown], mixed: MixedSpace) -> Array:
+    """Return the coefficients of fields in elements [mixed.size], nan at nodes outside the domain of the fields.
+
+    Args:
+        fields: values of the unknowns at any points.
+        unknowns: the unknowns, in the order of the elements' components.
+        mixed: the elements.
+    """
+    result, first = np.empty(mixed.size), 0
+    for unknown in unknowns:
+        for component in range(first, first + unknown.components):
+            values = fields.evaluate(mixed.spaces[component].locations())[unknown.name]
+            result[mixed.numbers(component)] = values.reshape(len(values), -1)[:, component - first]
+        first += unknown.components
+    return result
 
 
 def relative_errors(found: Fields, truth: Fields, points: PointSet) -> dict[str, dict[str, float]]:

@@ -20,9 +20,9 @@ from vpinn.finite_elements.level import Level
 from vpinn.finite_elements.mixed import MixedSpace, lower
 from vpinn.finite_elements.motions import Kernel, Motion
 from vpinn.finite_elements.newton import Converged, newton, solver
-from vpinn.finite_elements.solution import FiniteElementSolution
+from vpinn.finite_elements.solution import FiniteElementSolution, interpolated
 from vpinn.forms import Background
-from vpinn.problem import Problem, refuse_time
+from vpinn.problem import Evaluable, Problem, refuse_time
 from vpinn.process import settle_process
 
 Array = NDArray[np.float64]
@@ -43,6 +43,7 @@ def solve_fem(
     degree: int | Mapping[str, int] = 2,
     refinements: int = 0,
     near: FiniteElementSolution | None = None,
+    start: Evaluable | None = None,
 ) -> FiniteElementSolution:
     """Solve a problem with continuous Lagrange elements instead of a network.
 
@@ -55,6 +56,7 @@ def solve_fem(
             unknown → degree of its elements.
         refinements: how often the mesh is refined first, each cell into 2^d, 0 to 8.
         near: a solution of the same problem with other elements, which shows where obstacles are touched.
+        start: fields of the same unknowns from which Newton's method starts; None: it starts from the boundary values.
 
     Raises:
         InputError: the problem has no mesh, no weak form, or one with second derivatives; there would be too many degrees
@@ -79,7 +81,7 @@ def solve_fem(
     numbering = np.where(free, np.cumsum(free) - 1, -1)
     linear = all(part.linear for part in parts)
     if not linear:
-        values = extended(mixed, values, given)
+        values = extended(mixed, values, given) if start is None else _begun(start, problem, mixed, values, given)
 
     def system(u: Array, matrix: bool) -> tuple[Array, Any]:
         full = values.copy()
@@ -104,6 +106,12 @@ def solve_fem(
         values = kernel.without(values)
     seconds = {"setup": ready - began, "solve": time.perf_counter() - ready}
     return FiniteElementSolution(problem, tuple(meshes), mixed, mixed.embedded(values), found.steps, seconds)
+
+
+def _begun(start: Evaluable, problem: Problem, mixed: MixedSpace, values: Array, given: NDArray[np.bool_]) -> Array:
+    """Return the coefficients of fields in elements [mixed.size], with values that are given; zero outside their domain."""
+    found = np.nan_to_num(interpolated(start, problem.unknowns, mixed), nan=0.0)
+    return np.where(given, values, found)
 
 
 def _found(

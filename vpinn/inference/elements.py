@@ -38,7 +38,7 @@ from vpinn.forms import Background, RunNumber
 from vpinn.inference.basis import MARGINS, Basis
 from vpinn.inference.forward import Forward, Prediction
 from vpinn.inference.sensors import Sensors, make_sensors
-from vpinn.problem import Problem, Unknown, Weak, substituted
+from vpinn.problem import Problem, Stated, Unknown, Weak, substituted
 from vpinn.trial import MeshField
 
 Array = NDArray[np.float64]
@@ -166,7 +166,7 @@ class ElementModel(Forward):
         return moved
 
 
-def _slopes_of_values(problem: Problem, symbol: ufl.Coefficient, direction: ufl.Coefficient) -> Problem | None:
+def _slopes_of_values(problem: Stated, symbol: ufl.Coefficient, direction: ufl.Coefficient) -> Stated | None:
     """Return a problem whose prescribed values are the derivatives of those of another; None if all are zero."""
 
     def slope(value: Any) -> Any:
@@ -179,7 +179,7 @@ def _slopes_of_values(problem: Problem, symbol: ufl.Coefficient, direction: ufl.
     return replace(problem, boundary=boundary, supports=supports)
 
 
-def whole_problem(problem: Problem) -> Problem:
+def whole_problem(problem: Stated) -> Stated:
     """Return a problem whose unknowns are the solution and, behind it, the symbols of all numbers and fields to infer.
 
     Its form has no test functions of these: no equation is for them.
@@ -204,7 +204,7 @@ def whole_problem(problem: Problem) -> Problem:
     )
 
 
-def forward_problem(problem: Problem, symbols: Array) -> Problem:
+def forward_problem(problem: Stated, symbols: Array) -> Stated:
     """Return the problem with a number for the symbol of each unknown number and field [unknowns]: nothing is to infer."""
     inverse = problem.inverse
     assert inverse is not None

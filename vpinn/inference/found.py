@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from vpinn.domain import LagrangeSpace, Points
 from vpinn.inference.basis import Basis
 from vpinn.inference.posterior import Posterior
-from vpinn.problem import Problem, Unknown, Weak, substituted
+from vpinn.problem import Problem, Stated, Unknown, Weak, substituted
 from vpinn.trial import Trial, elements_trial
 
 Array = NDArray[np.float64]
@@ -44,7 +44,7 @@ class CosineField:
         return found
 
 
-def found_problem(problem: Problem, margin: float, coefficients: Mapping[str, Sequence[float]]) -> tuple[Problem, Problem]:
+def found_problem(problem: Stated, margin: float, coefficients: Mapping[str, Sequence[float]]) -> tuple[Stated, Stated]:
     """Return the problem with what was inferred, and the same with the fields and their deviations as further unknowns.
 
     Args:

@@ -23,7 +23,7 @@ from vpinn.inference.elements import forward_problem
 from vpinn.inference.forward import Forward, Prediction
 from vpinn.march import Collapse, march_fem
 from vpinn.placement import host
-from vpinn.problem import Problem
+from vpinn.problem import Case, Problem
 from vpinn.problem.inverse import Observation
 
 Array = NDArray[np.float64]
@@ -40,7 +40,7 @@ class MarchModel(Forward):
         degree: of the elements; multipliers take one less.
     """
 
-    def __init__(self, problem: Problem, degree: int) -> None:
+    def __init__(self, problem: Case, degree: int) -> None:
         assert problem.inverse is not None
         self.problem, self.inverse = problem, problem.inverse
         self.degree = degree

@@ -17,7 +17,7 @@ from vpinn.inference.elements import ElementModel, forward_problem
 from vpinn.inference.gauss_newton import Fitted, fit
 from vpinn.inference.marches import MarchModel
 from vpinn.inference.posterior import Posterior
-from vpinn.problem import Problem
+from vpinn.problem import Case
 
 Array = NDArray[np.float64]
 DEGREES = {1: (2, 4, 6, 8, 10), 2: (2, 4, 6, 8), 3: (1, 2, 3, 4)}
@@ -69,7 +69,7 @@ class InferenceStage:
 
 
 def infer_in_stages(
-    problem: Problem,
+    problem: Case,
     note: Callable[[InferenceStage], bool] = lambda stage: True,
     step: Callable[[int, float], None] = lambda number, value: None,
 ) -> tuple[InferenceStage, str]:
@@ -106,7 +106,7 @@ def infer_in_stages(
 
 
 def _stage(
-    problem: Problem, degree: int, before: InferenceStage | None, step: Callable[[int, float], None], began: float
+    problem: Case, degree: int, before: InferenceStage | None, step: Callable[[int, float], None], began: float
 ) -> InferenceStage:
     """Return a stage, with boxes as wide as the fields need."""
     wider = [margin for margin in MARGINS if before is None or margin >= before.margin]

@@ -17,7 +17,7 @@ from vpinn.march.integrate import Marched
 from vpinn.march.measure import Distance, Field, changing, distance_of, instants_of
 from vpinn.march.stage import MarchStage
 from vpinn.placement import HOST
-from vpinn.problem import Problem
+from vpinn.problem import Case, Problem
 from vpinn.trial import Imposed, Trial, elements_trial
 
 Array = NDArray[np.float64]
@@ -86,7 +86,7 @@ class ElementMarch(MarchStage):
         return arrays, meta | {"degree": self.points.degree, "refine": self.points.refine}
 
     @classmethod
-    def restored(cls, problem: Problem, marched: Marched, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> ElementMarch:
+    def restored(cls, problem: Case, marched: Marched, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> ElementMarch:
         """Return the march that a file keeps."""
         marks = (arrays[f"bisected.{k}"] for k in range(sum(name.startswith("bisected.") for name in arrays)))
         mesh = replayed(problem.domain.with_cells(), marks)

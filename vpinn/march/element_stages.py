@@ -23,7 +23,7 @@ from vpinn.march.elements import ElementEquations
 from vpinn.march.integrate import Collapse, Marched
 from vpinn.march.journal import MarchJournal
 from vpinn.objective import weakened
-from vpinn.problem import Problem, output_times
+from vpinn.problem import Case, Problem, output_times
 
 Array = NDArray[np.float64]
 DEGREES = {1: (3, 5, 7, 9, 11), 2: (2, 4, 6, 8, 10), 3: (2, 3, 4, 5)}
@@ -64,7 +64,7 @@ class ElementMarches:
         collapsed: what was computed of a march whose steps became too small.
     """
 
-    def __init__(self, problem: Problem, note: Callable[[int, float], bool] = lambda stage, t: True) -> None:
+    def __init__(self, problem: Case, note: Callable[[int, float], bool] = lambda stage, t: True) -> None:
         self.problem = problem
         self._note = note
         self._count = 0
@@ -140,7 +140,7 @@ class ElementMarches:
         self.ended = "grown"
         return self._best
 
-    def _ahead(self, problem: Problem, level: int, gain: float, shares: Array) -> list[tuple[Problem, int]]:
+    def _ahead(self, problem: Case, level: int, gain: float, shares: Array) -> list[tuple[Case, int]]:
         """Return the problems and levels of degrees that may follow, the best first.
 
         Args:
@@ -162,7 +162,7 @@ class ElementMarches:
     def _best(self) -> ElementMarch | None:
         return min(self.made, key=lambda stage: stage.relative) if self.made else None
 
-    def _march(self, problem: Problem, degree: int) -> ElementMarch | None:
+    def _march(self, problem: Case, degree: int) -> ElementMarch | None:
         """Return a march, None where ``note`` ended it."""
         mesh = problem.domain.with_cells()
         size = expected_functions(problem, degree)

@@ -18,7 +18,7 @@ from vpinn.march.measure import Field, field_of
 from vpinn.march.stage import MarchStage
 from vpinn.objective import weakened
 from vpinn.placement import host
-from vpinn.problem import Problem
+from vpinn.problem import Case, Problem
 from vpinn.trial import Features, Imposed, Trial
 
 Array = NDArray[np.float64]
@@ -88,7 +88,7 @@ class FeatureMarch(MarchStage):
         return arrays, meta | {"degree": self.points.degree, "refine": self.points.refine}
 
     @classmethod
-    def restored(cls, problem: Problem, marched: Marched, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> FeatureMarch:
+    def restored(cls, problem: Case, marched: Marched, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> FeatureMarch:
         """Return the march that a file keeps."""
         stated = weakened(problem)
         base = homogeneous(stated)

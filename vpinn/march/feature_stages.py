@@ -22,7 +22,7 @@ from vpinn.march.journal import MarchJournal
 from vpinn.march.measure import gap_between
 from vpinn.march.start import first_scale, start
 from vpinn.objective import highest_order, weakened
-from vpinn.problem import Problem, output_times
+from vpinn.problem import Case, Problem, output_times
 
 Array = NDArray[np.float64]
 WIDTHS = {1: (48, 80, 120, 180, 270, 400, 600), 2: (80, 120, 180, 270, 400, 600, 900), 3: (120, 180, 270, 400, 600)}
@@ -67,7 +67,7 @@ class FeatureMarches:
         collapsed: what was computed of a stage whose steps became too small.
     """
 
-    def __init__(self, problem: Problem, note: Callable[[int, float], bool] = lambda stage, t: True) -> None:
+    def __init__(self, problem: Case, note: Callable[[int, float], bool] = lambda stage, t: True) -> None:
         self._stated, self.problem = problem, weakened(problem)
         refuse_strong(self.problem)
         self._note = note

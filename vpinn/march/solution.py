@@ -17,7 +17,7 @@ from vpinn.march.feature_march import FeatureMarch
 from vpinn.march.integrate import Marched
 from vpinn.march.stage import MarchStage
 from vpinn.march.trajectory import Trajectory
-from vpinn.problem import Problem, steady_at
+from vpinn.problem import Case, Stated, steady_at
 from vpinn.solution import Solution
 from vpinn.solution_in_time import SolutionInTime
 from vpinn.trial import Trial
@@ -36,7 +36,7 @@ class MarchedSolution(SolutionInTime):
     stage: MarchStage | None = None
 
     @property
-    def march(self) -> tuple[Problem, MarchStage]:
+    def march(self) -> tuple[Case, MarchStage]:
         """The problem in time, and the march."""
         assert self.stage is not None
         return self.posed, self.stage
@@ -105,7 +105,7 @@ def make_solution(stage: MarchStage, times: tuple[float, ...], metrics: Mapping[
     return MarchedSolution(steady, trial, theta, metrics, history, timed=problem, stage=stage, times=kept)
 
 
-def _at(problem: Problem, stage: MarchStage, t: float) -> tuple[Problem, Trial, torch.Tensor]:
+def _at(problem: Stated, stage: MarchStage, t: float) -> tuple[Stated, Trial, torch.Tensor]:
     """Return the problem, the trial space and its parameters at an instant."""
     steady = steady_at(problem, t)
     return steady, *stage.trial_at(t, steady)
@@ -118,7 +118,7 @@ def arrays_of(stage: MarchStage) -> tuple[dict[str, Array], dict[str, Any]]:
     return {**arrays, **stage.marched.course.arrays()}, {"march": kept}
 
 
-def stage_of(problem: Problem, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> MarchStage:
+def stage_of(problem: Case, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> MarchStage:
     """Return the march that a checkpoint keeps."""
     kept = meta["march"]
     marched = Marched(Trajectory.from_arrays(arrays), kept["steps"], kept["exact"])

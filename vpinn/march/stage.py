@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from vpinn.domain import CellPoints, Points
 from vpinn.march.integrate import Marched
 from vpinn.march.measure import Distance, Field
-from vpinn.problem import Problem
+from vpinn.problem import Case, Problem
 from vpinn.trial import Imposed, Trial
 
 Array = NDArray[np.float64]
@@ -32,7 +32,7 @@ class MarchStage(ABC):
         following: the next stage; None of the last, and of one that a file kept.
     """
 
-    problem: Problem
+    problem: Case
     marched: Marched
     points: CellPoints
     estimate: Distance | None = None

@@ -14,10 +14,10 @@ from vpinn.march.integrate import Collapse
 from vpinn.march.journal import MarchJournal
 from vpinn.march.stage import MarchStage
 from vpinn.objective import highest_order, weakened
-from vpinn.problem import Problem, stated_in
+from vpinn.problem import Case, stated_in
 
 
-def make_marches(problem: Problem, note: Callable[[int, float], bool] = lambda stage, t: True) -> Marches:
+def make_marches(problem: Case, note: Callable[[int, float], bool] = lambda stage, t: True) -> Marches:
     """Return the marches of a problem in time.
 
     Args:
@@ -89,7 +89,7 @@ class BestMarches:
 Marches = FeatureMarches | ElementMarches | BestMarches
 
 
-def on_elements(problem: Problem) -> bool:
+def on_elements(problem: Case) -> bool:
     """Return whether a problem in time is marched on elements.
 
     Features take linear problems on boxes, where modes are exact in time and few functions do, second derivatives, which

@@ -15,13 +15,13 @@ from vpinn.march.elements import ElementEquations
 from vpinn.march.measure import as_metrics, exact_field, gap_between
 from vpinn.march.stage import MarchStage
 from vpinn.objective import weakened
-from vpinn.problem import Problem
+from vpinn.problem import Case
 
 STEPS = 1e-9
 """Tolerance of the steps: their errors are below those of elements."""
 
 
-def march_fem(problem: Problem, degree: int, refinements: int) -> ElementMarch:
+def march_fem(problem: Case, degree: int, refinements: int) -> ElementMarch:
     """Return the march of a problem in time on continuous elements.
 
     Args:

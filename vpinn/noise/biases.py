@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -40,23 +40,44 @@ NUDGE = 1e-4
 """Half step of central differences of variances, relative to the norm of the parameters."""
 
 
-def reuse(people: Population, product: Product, stiffest: float, size: int, generator: np.random.Generator) -> Question:
+@dataclass(frozen=True)
+class InnerStep:
+    """The inner step of a meta-gradient, a plain one along the gradient of a batch.
+
+    Attributes:
+        size: Points of the batch.
+        stiffest: Largest curvature, > 0, which bounds the length of the step.
+        factor: Whether the meta-gradient has the factor 1 − αH_B of this step; first-order MAML leaves it out.
+    """
+
+    size: int
+    stiffest: float
+    factor: bool = True
+
+    @property
+    def rate(self) -> float:
+        """Step size α."""
+        return SHORT / self.stiffest
+
+
+def reuse(people: Population, product: Product, inner: InnerStep, generator: np.random.Generator) -> Question:
     """Measure the bias, along ∇J, of the meta-gradient (1 − αH_B)∇J_B(θ − αg_B) that uses the batch B twice.
 
-    The prediction is −α times the derivative of tr Cov(g_b) along ∇J. To first order in α the bias is −α times the mean
-    derivative of ‖g_B − ∇J‖². Rare batches make most of this mean, so it is measured with many batches, from stored
-    contributions. The remainder of higher order is measured with few batches through the network.
+    The prediction is −α times the derivative of tr Cov(g_b) along ∇J, and half of that without the factor 1 − αH_B, as in
+    first-order MAML. To first order in α the bias is −α, or half of it, times the mean derivative of ‖g_B − ∇J‖². Rare batches
+    make most of this mean, so it is measured with many batches, from stored contributions. The remainder of higher order is
+    measured with few batches through the network.
 
     Args:
         people: Statistics over all points.
         product: Product with the Hessian at the same parameters.
-        stiffest: Largest curvature there, > 0.
-        size: Points of the batch.
+        inner: The inner step.
         generator: Generator of the draws.
     """
     objective = people.objective
     theta = people.theta
-    rate = SHORT / stiffest
+    size, rate = inner.size, inner.rate
+    share = 1.0 if inner.factor else 0.5
     direction = torch.from_numpy(people.gradient / math.sqrt(people.square))
     step, made = NUDGE * float(theta.norm()), samplers_for(objective, "uniform", size)
     there = [population(objective, theta + sign * step * direction, generator, 0) for sign in (1, -1)]
@@ -67,24 +88,26 @@ def reuse(people: Population, product: Product, stiffest: float, size: int, gene
         )
         slopes.append((float(ahead.variances(made).sum()) - float(behind.variances(made).sum())) / (2 * step))
     slope, wrong = mean_and_error(np.array(slopes)) if len(slopes) > 1 else (slopes[0], 0.0)
-    predicted = float(bias.reused_batch(rate, slope))
+    predicted = share * float(bias.reused_batch(rate, slope))
     first = _first_order(objective, [one.theta for one in there], step, made, generator)
     cost = 6.0 * step_cost(objective, people.batches * size, people.batches) + objective.size
-    rest = OpenSamples(_meta(people, product, rate, made, generator), cost, PROBED)
+    rest = OpenSamples(_meta(people, product, inner, made, generator), cost, PROBED)
+    named = "meta-gradient" if inner.factor else "meta-gradient without the factor 1 − αH"
 
     def rows() -> list[Finding]:
         if first is None:
             value, error = mean_and_error(rest.values.sum(1))
         else:
-            (value, error), (added, spread) = mean_and_error(-rate * first.values[:, 0]), mean_and_error(rest.values[:, 1])
+            value, error = mean_and_error(-share * rate * first.values[:, 0])
+            added, spread = mean_and_error(rest.values[:, 1])
             value, error = value + added, math.hypot(error, spread)
         return [
             Finding(
                 5,
-                f"batch of {size} used in inner and outer step: bias of the meta-gradient along the gradient",
+                f"batch of {size} used in inner and outer step: bias of the {named} along the gradient",
                 predicted,
                 value,
-                math.hypot(error, rate * wrong),
+                math.hypot(error, share * rate * wrong),
                 "the inner step is too long for a theory of first order in α",
             )
         ]
@@ -121,7 +144,7 @@ def _first_order(
 
 
 def _meta(
-    people: Population, product: Product, rate: float, made: Sequence[Sampler], generator: np.random.Generator
+    people: Population, product: Product, inner: InnerStep, made: Sequence[Sampler], generator: np.random.Generator
 ) -> Callable[[int], Array]:
     """Return a function that samples the bias of the meta-gradient along ∇J: the part of first order in α, and the remainder.
 
@@ -129,6 +152,7 @@ def _meta(
     variance.
     """
     objective, theta = people.objective, people.theta
+    rate, factor = inner.rate, inner.factor
     gradient = torch.from_numpy(people.gradient)
     direction = gradient / gradient.norm()
     bend, nudge = product(direction), 1e-5 * float(theta.norm()) * direction
@@ -140,10 +164,11 @@ def _meta(
             closure = estimate(objective, draw)
             before = closure(theta)[1]
             bent = (closure(theta + nudge)[1] - closure(theta - nudge)[1]) / (2 * float(nudge.norm()))
-            chain, place = direction - rate * bent, theta - rate * before
+            chain, place = direction - (rate * bent if factor else 0.0), theta - rate * before
             off = chain @ (closure(place)[1] - objective.gradient(place)[1]) - direction @ (before - gradient)
-            whole = float(off + rate * (bend @ (before - gradient) + (bent - bend) @ gradient))
-            samples[k, 0] = -2.0 * rate * float((bent - bend) @ (before - gradient))
+            linear = (bent - bend) @ gradient + (bend @ (before - gradient) if factor else 0.0)
+            whole = float(off + rate * linear)
+            samples[k, 0] = -(2.0 if factor else 1.0) * rate * float((bent - bend) @ (before - gradient))
             samples[k, 1] = whole - samples[k, 0]
         return samples
 

@@ -28,11 +28,11 @@ from vpinn.noise.minimum import Minimum
 from vpinn.noise.pilot import RateTrial, descend, polish
 from vpinn.noise.population import Population, kept, population
 from vpinn.noise.questions import settle
-from vpinn.objective import Objective, make_objective, quadrature_degree
+from vpinn.objective import Objective, Resolution, make_objective, quadrature_degree
 from vpinn.optimization import Start, make_start
 from vpinn.optimization.spectrum import difference_product, leading
 from vpinn.placement import HERE, Placement
-from vpinn.problem import Problem
+from vpinn.problem import Case
 from vpinn.trial import Trial, make_trial
 
 Say = Callable[[str], None]
@@ -61,14 +61,14 @@ class Subject:
         error: Function from parameters to the error of the solution; None if the exact solution is not known.
     """
 
-    problem: Problem
+    problem: Case
     begun: Start
     objective: Objective
     effort: Effort
     error: Error | None
 
     @classmethod
-    def of(cls, problem: Problem, effort: Effort, error: Truth) -> Subject:
+    def of(cls, problem: Case, effort: Effort, error: Truth) -> Subject:
         """Prepare a problem for the report.
 
         Raises:
@@ -182,7 +182,7 @@ def over_the_run(subject: Subject, course: PilotRun, generator: np.random.Genera
         *estimators.allocations(people, middle, generator),
         biases.squares(people, middle, generator),
         biases.batch_normalisation(people, min(middle, NORMALISED), generator),
-        biases.reuse(people, product, stiffest, middle, generator),
+        biases.reuse(people, product, biases.InnerStep(middle, stiffest), generator),
         *signals.adam(people, sizes, generator),
         signals.clipping(people, uniform[middle], middle),
         costs.fluctuation(people, uniform),
@@ -246,7 +246,7 @@ def candidates(subject: Subject, step: int, known: list[Drawing]) -> list[Candid
     return [Candidate(keys, samplers_by(keys, settings, objective, step), *rest) for keys, *rest in known]
 
 
-def _drawn(problem: Problem, begun: Start) -> Objective:
+def _drawn(problem: Case, begun: Start) -> Objective:
     """Return the objective with the estimator that training would use for mini-batches, also if the file asks for all points."""
     objective, batch = begun.objective, problem.settings.batch
     if objective.test_space is None or batch.size != "full":
@@ -265,15 +265,15 @@ def _as_sampled(objective: Objective) -> Objective:
     return dataclasses.replace(objective, measures=objective.batched, controlled=(), estimator=estimator)
 
 
-def _unseen(problem: Problem, trial: Trial, objective: Objective) -> Objective:
+def _unseen(problem: Case, trial: Trial, objective: Objective) -> Objective:
     """Return the objective on points that training does not use: a finer Gauss rule on a mesh, else points of another seed."""
     solver = problem.settings.solver
     settings = problem.settings.model_copy(update={"solver": solver.model_copy(update={"seed": solver.seed + 1})})
-    degree = min(MAX_DEGREE, quadrature_degree(problem, objective.test_space) + FINER)
-    return _as_sampled(make_objective(problem, trial, degree=degree, unit=objective.unit, settings=settings))
+    degree = min(MAX_DEGREE, quadrature_degree(problem, problem.settings, objective.test_space) + FINER)
+    return _as_sampled(make_objective(problem, trial, resolution=Resolution(degree), unit=objective.unit, settings=settings))
 
 
-def _middle(problem: Problem, objective: Objective) -> int:
+def _middle(problem: Case, objective: Objective) -> int:
     """Return the size of the middle batch: ``batch.size`` if it is a number, else 1/16 of the points, between 16 and 256."""
     points, asked = objective.measures[0].points.size, problem.settings.batch.size
     return min(points, asked) if isinstance(asked, int) else int(np.clip(points // 16, min(16, points), 256))

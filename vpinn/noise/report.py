@@ -34,7 +34,7 @@ from vpinn.noise.population import population
 from vpinn.noise.recommend import Setting
 from vpinn.noise.record import Record
 from vpinn.optimization.split import batches_of
-from vpinn.problem import Problem
+from vpinn.problem import Case
 
 _Part = TypeVar("_Part")
 
@@ -74,7 +74,7 @@ class NoiseReport:
 
 
 def measure_noise(
-    problem: Problem,
+    problem: Case,
     effort: Effort = FULL,
     say: Say = lambda stage: None,
     error: Truth = lambda trial: None,

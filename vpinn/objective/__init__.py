@@ -5,7 +5,8 @@ In go a problem and a trial space; out comes an `Objective` (`make_objective`) w
 1. `variation`, `bending`: a problem in another formulation. `control`: a weak form with a control variate.
 2. `penalty` (weights of conditions), `test_functions` → `test_space`, `whitening`: the dual norm of residuals.
 3. `contraction` (integrands times test functions) → `measure` (one of dx and ds: points and integrands).
-4. `statement` puts problem, points and test functions together; start reading there.
+4. `statement` puts problem, points and test functions together; start reading there. It gathers `integrands` over points of a
+   `resolution`, which follows from the settings unless it is prescribed.
 5. `objective`: J and ∇J, part by part of the points; `pairs` (unbiased squares from one batch), `candidates` (J at many
    parameters), `signals` (gradient or residual of single points, for samplers).
 6. `curvature` (second derivatives as rows) and `linearisation` (residual and last layer as rows, for least squares).
@@ -19,8 +20,9 @@ from vpinn.objective.curvature_rows import Curvature
 from vpinn.objective.linearisation import Rows, linearise
 from vpinn.objective.measure import Measure, Prepared, integral
 from vpinn.objective.objective import Batch, Objective, Part
+from vpinn.objective.resolution import Resolution, expected_points, quadrature_degree, quadrature_rule
 from vpinn.objective.signals import has_residual, signals
-from vpinn.objective.statement import expected_points, make_objective, quadrature_degree, quadrature_rule, summable
+from vpinn.objective.statement import make_objective, summable
 from vpinn.objective.test_space import DualNorm, TestSpace
 from vpinn.objective.variation import equations, highest_order, pointwise, weakened
 
@@ -34,6 +36,7 @@ __all__ = [
     "Objective",
     "Part",
     "Prepared",
+    "Resolution",
     "Rows",
     "TestSpace",
     "bends",

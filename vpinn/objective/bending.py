@@ -26,7 +26,7 @@ from ufl.core.expr import Expr
 from vpinn.domain import BoundaryPart, Inside
 from vpinn.errors import InputError
 from vpinn.forms import Graph, Integral, build, integrals, split
-from vpinn.problem import Condition, Problem, Strong
+from vpinn.problem import Condition, Problem, Stated, Strong
 
 
 def bends(problem: Problem) -> bool:
@@ -38,7 +38,7 @@ def bends(problem: Problem) -> bool:
     return any(len(jet.derivative) > 1 for part in parts for jet in split(graph, build(graph, part.integrand)))
 
 
-def bent(problem: Problem) -> Problem:
+def bent(problem: Stated) -> Stated:
     """Return a problem whose form has second derivatives in strong form with natural conditions; other problems unchanged.
 
     Raises:

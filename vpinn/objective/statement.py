@@ -16,67 +16,37 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 import ufl
 from numpy.typing import NDArray
 
-from vpinn.domain import AFFORDABLE, BoundaryPart, Inside, PointSet, Region, affordable_refine
+from vpinn.domain import AFFORDABLE, BoundaryPart, Inside, PointSet, affordable_refine
 from vpinn.errors import InputError
 from vpinn.forms import Geometry, Graph, Integral, Jet, Node, build, compile_tapes, components, derivatives, integrals, split, tag
 from vpinn.forms.graph import SLOT
 from vpinn.objective.contraction import Contraction
 from vpinn.objective.control import by_parts, controlled, estimator_of, natural_facets
+from vpinn.objective.integrands import Integrands
 from vpinn.objective.measure import DUAL, Measure
 from vpinn.objective.objective import Objective
 from vpinn.objective.penalty import nitsche_weight, penalty_weight, residual_weight
+from vpinn.objective.resolution import FROM_SETTINGS, SUMMED, Resolution, quadrature_degree, quadrature_points, quadrature_rule
 from vpinn.objective.test_functions import make_test_space
 from vpinn.objective.test_space import TestSpace
 from vpinn.placement import HERE, Placement
-from vpinn.problem import Problem, Settings
+from vpinn.problem import Case, Problem, Settings
 from vpinn.trial import Imposed, Trial, check_enrichment
 
-SUMMED = 2**22
-"""Largest number of points of a random rule that is used where sums run over all points."""
 CHECKED, AT_A_TIME = 200_000, 20_000
 """Number of points at which integrands are checked for singular enrich functions, and how many of them at a time."""
 
 
-@dataclass
-class Integrands:
-    """The integrands of one measure while they are gathered, as nodes of one graph."""
-
-    graph: Graph
-    region: type[Region]
-    density: list[Node] = field(default_factory=list)
-    roots: list[Node] = field(default_factory=list)
-    """Roots R; the density contains ½R² for each."""
-    residual: list[Node] = field(default_factory=list)
-    tags: set[str] = field(default_factory=set)
-    """Tags of the parts over which some term is integrated; "all" if a term is integrated over everything."""
-    rows: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
-    """Further boundary facets, where fluxes of a control variate live."""
-
-    def masked(self, node: Node, tags: Sequence[str]) -> Node:
-        """Return the node multiplied by the indicator of the tagged parts; without tags, or with "all", the node itself."""
-        self.tags |= set(tags) or {"all"}
-        if not tags or "all" in tags:
-            return node
-        marks = [self.graph.slot(tag(name, self.region)) for name in tags]
-        mark = marks[0] if len(marks) == 1 else self.graph.call("min", self.graph.add(marks), self.graph.number(1.0))
-        return self.graph.multiply([mark, node])
-
-
-def make_objective(  # noqa: PLR0913 (keywords of how points and tests are chosen)
-    problem: Problem,
+def make_objective(
+    problem: Case,
     trial: Trial,
     placement: Placement = HERE,
-    degree: int | None = None,
-    test_degree: int | None = None,
-    summed: bool = False,
-    facet_degree: int | None = None,
-    refine: int | None = None,
+    resolution: Resolution = FROM_SETTINGS,
     unit: float = 1.0,
     settings: Settings | None = None,
 ) -> Objective:
@@ -86,12 +56,7 @@ def make_objective(  # noqa: PLR0913 (keywords of how points and tests are chose
         problem: the problem.
         trial: its trial space.
         placement: device, precision and threads of the computation.
-        degree: quadrature degree; None for that of the problem file.
-        test_degree: degree of the test space; None for that of the problem file.
-        summed: whether to take few enough points that sums over all of them are affordable, at most ``SUMMED`` on a hypercube.
-        facet_degree: quadrature degree on the boundary; None for that of the domain.
-        refine: how often every cell is halved before the rule is applied; None for ``quadrature.refine`` of the problem file, or
-            less if ``degree`` or ``summed`` is given and sums over so many points are not affordable.
+        resolution: degrees and points that are prescribed; by default all follow from the settings.
         unit: unit of the objective, > 0, in the units of the functional in the problem file.
         settings: settings of quadrature, test space, batch and seed; None for those of the problem file.
 
@@ -99,17 +64,24 @@ def make_objective(  # noqa: PLR0913 (keywords of how points and tests are chose
         InputError: the formulation does not permit something in the problem file.
     """
     settings = settings or problem.settings
-    space = make_test_space(problem, trial, placement, test_degree, settings) if problem.formulation.tested else None
-    own, asked = degree is None and not summed, settings.quadrature.refine
-    degree = degree or quadrature_degree(problem, space, settings)
+    space = make_test_space(problem, trial, placement, resolution.tests, settings) if problem.formulation.tested else None
+    degree = resolution.degree or quadrature_degree(problem, settings, space)
+    rule, _ = quadrature_rule(problem, settings)
+    if space is not None and rule not in ("gauss", "stochastic-gauss"):
+        raise InputError(f'a weak form needs quadrature.rule = "gauss" or "stochastic-gauss", got "{rule}"')
+    refine = resolution.refine
     if refine is None:
-        refine = asked if own or problem.domain.mesh is None else affordable_refine(problem.domain.mesh, degree, asked)
+        refine = settings.quadrature.refine
+        if problem.domain.mesh is not None and (resolution.degree is not None or resolution.summed):
+            refine = affordable_refine(problem.domain.mesh, degree, refine)
 
     def measures(parts: Sequence[Integral], rows: NDArray[np.int64] | None = None) -> tuple[Measure, ...]:
         sides = _integrands(problem, trial, parts, rows)
         found = (side for side in sides if side.tags or len(side.rows))
-        degrees = {Inside: degree, BoundaryPart: facet_degree or degree}
-        pointed = ((side, _points(problem, side, degrees[side.region], refine, summed, settings)) for side in found)
+        degrees = {Inside: degree, BoundaryPart: resolution.facets or degree}
+        pointed = (
+            (side, quadrature_points(problem, settings, side, degrees[side.region], refine, resolution.summed)) for side in found
+        )
         return tuple(_measure(problem, trial, side, space, placement, points, unit) for side, points in pointed)
 
     outputs = sum(int(np.prod(u.shape)) for u in problem.unknowns)
@@ -120,11 +92,11 @@ def make_objective(  # noqa: PLR0913 (keywords of how points and tests are chose
     return Objective(found, space, outputs, estimator, placement, why, varied if drawn else (), unit)
 
 
-def summable(objective: Objective, problem: Problem, trial: Trial) -> Objective:
+def summable(objective: Objective, problem: Case, trial: Trial) -> Objective:
     """Return the objective itself, or one with fewer points if repeated sums over all of its points are not affordable."""
     if objective.size <= (AFFORDABLE if problem.settings.quadrature.refine else SUMMED):
         return objective
-    return make_objective(problem, trial, objective.placement, summed=True, unit=objective.unit)
+    return make_objective(problem, trial, objective.placement, Resolution(summed=True), objective.unit)
 
 
 def _integrands(
@@ -157,45 +129,6 @@ def _integrands(
                 root = facet.graph.multiply([facet.graph.number(math.sqrt(weight)), node])
                 facet.roots.append(facet.masked(root, condition.on))
     return cell, facet
-
-
-def quadrature_degree(problem: Problem, space: TestSpace | None, settings: Settings | None = None) -> int:
-    """Return the quadrature degree of the settings (None for those of the problem file), or a default for mesh and test space.
-
-    Without a test space the default falls from 10 on a hundred cells to 4 on a hundred thousand, because the number of points
-    that a network needs does not grow with the number of cells. With test functions of degree p it is 2p + 3, which integrates
-    their products with fields of degree p + 3 exactly.
-    """
-    asked = (settings or problem.settings).quadrature.degree
-    if asked is not None:
-        return int(asked)
-    if space is not None:
-        return min(30, 2 * space.space.degree + 3)
-    return int(np.clip(round(14 - 2 * np.log10(max(1, problem.domain.n_cells))), 4, 10))
-
-
-def quadrature_rule(problem: Problem, settings: Settings | None = None) -> tuple[str, int]:
-    """Return the kind of quadrature rule and the number of points that it has on a hypercube.
-
-    The default number is 2¹² in one dimension, 2¹⁴ in two and 2¹⁵ in more.
-
-    Raises:
-        InputError: the rule needs a mesh and there is none.
-    """
-    asked, domain = (settings or problem.settings).quadrature, problem.domain
-    rule = asked.rule if asked.rule != "auto" else domain.rule
-    if rule in ("gauss", "stochastic-gauss"):
-        domain.with_cells(f'quadrature.rule = "{rule}" needs the cells of a mesh; use "sobol" or "monte-carlo" on a hypercube')
-    if asked.refine:
-        domain.with_cells("quadrature.refine halves the cells of a mesh; give quadrature.points on a hypercube")
-    return rule, asked.points or 2 ** min(15, 10 + 2 * domain.dimension)
-
-
-def expected_points(problem: Problem) -> int:
-    """Return how many quadrature points the settings of a problem put into its domain, before a test space asks for others."""
-    rule, count = quadrature_rule(problem)
-    refine = problem.settings.quadrature.refine
-    return Inside(problem.domain).points(quadrature_degree(problem, None), count, rule, 0, refine).size
 
 
 def _impose(
@@ -244,17 +177,6 @@ def _flux(
     return graph.add(terms)
 
 
-def _points(problem: Problem, side: Integrands, degree: int, refine: int, summed: bool, settings: Settings) -> PointSet:
-    """Return the quadrature points of some integrands."""
-    domain, seed = problem.domain, settings.solver.seed
-    rule, count = quadrature_rule(problem, settings)
-    count = min(count, SUMMED) if summed else count
-    if side.region is Inside:
-        return Inside(domain).points(degree, count, rule, seed, refine)
-    tagged = domain.facets(tuple(sorted(side.tags))) if side.tags else np.empty(0, np.int64)
-    return BoundaryPart(domain, np.union1d(tagged, side.rows)).points(degree, max(1, count // 4), rule, seed, refine)
-
-
 def _measure(
     problem: Problem,
     trial: Trial,
@@ -282,9 +204,6 @@ def _measure(
     duals = [graph.multiply([graph.slot(Jet(DUAL, k)), node]) for k, node in enumerate(coefficients.values())]
     slopes = derivatives(graph, graph.add([density, *duals]), jets)
     tape, adjoint = compile_tapes(graph, [outputs, [density, *slopes]])
-    rule, _ = quadrature_rule(problem)
-    if tests and rule not in ("gauss", "stochastic-gauss"):
-        raise InputError(f'a weak form needs quadrature.rule = "gauss" or "stochastic-gauss", got "{rule}"')
     contraction = Contraction(space.space, points, placement) if tests and space is not None else None  # type: ignore[arg-type]
     measure = Measure(points, side.region, trial.network, tape, adjoint, tests, contraction, trial.background, placement)
     if problem.enrich:

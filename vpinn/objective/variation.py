@@ -17,7 +17,7 @@ from ufl.core.expr import Expr
 from vpinn.domain import Inside
 from vpinn.errors import InputError
 from vpinn.forms import Graph, Jet, build, components, integrals, lower, split
-from vpinn.problem import Problem, Strong, Weak
+from vpinn.problem import Problem, Stated, Strong, Weak
 from vpinn.problem.formulation import total
 
 
@@ -54,7 +54,7 @@ def equations(problem: Problem) -> tuple[Expr, ...]:
     return tuple(found)
 
 
-def pointwise(problem: Problem) -> Problem:
+def pointwise(problem: Stated) -> Stated:
     """Return a problem in strong form, for an energy or weak form whose unknowns have values on the whole boundary.
 
     Raises:
@@ -82,7 +82,7 @@ def highest_order(problem: Problem) -> int:
     return max((len(slot.derivative) for slot in graph.slots(nodes) if isinstance(slot, Jet)), default=0)
 
 
-def weakened(problem: Problem) -> Problem:
+def weakened(problem: Stated) -> Stated:
     """Return a problem with equations Σ c ∇·B + a = 0, with numbers c, in the weak form ∫ a v − Σ c B·∇v.
 
     Other problems are returned unchanged, and also those without a mesh, with equations that are not scalar, or without values on

@@ -13,7 +13,7 @@ from vpinn.domain import BoundaryPart
 from vpinn.errors import InputError
 from vpinn.features.direct import Direct
 from vpinn.objective import Objective, has_residual
-from vpinn.objective.statement import SUMMED
+from vpinn.objective.resolution import SUMMED
 from vpinn.optimization.batches import Batching
 from vpinn.optimization.method import Method, Sgd
 from vpinn.optimization.schedule import SCALINGS

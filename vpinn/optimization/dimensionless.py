@@ -24,7 +24,7 @@ from vpinn.objective import Batch, Objective, is_sum_of_squares
 from vpinn.optimization.method import Method
 from vpinn.optimization.projection import few_points, last_layer, projected
 from vpinn.placement import HOST, Placement
-from vpinn.problem import Problem
+from vpinn.problem import Case, Problem
 from vpinn.trial import Enriched, Evaluator, Scales, Trial
 
 SCALES = (0.5, 1.0, 2.0, 4.0, 8.0)
@@ -57,6 +57,7 @@ class Start:
         seed: seed of the first weights.
         least: lowest objective of random features with their last layer solved for, in the unit of the problem file's functional.
         look: trial space of these features, without scales, and their parameters.
+        given: parameters at which every method starts [size]; None: each starts as ``start`` says.
     """
 
     trial: Trial
@@ -64,6 +65,7 @@ class Start:
     seed: int
     least: float
     look: tuple[Trial, Tensor]
+    given: Tensor | None = None
 
     @property
     def plain(self) -> Tensor:
@@ -88,12 +90,18 @@ class Start:
             method: method that takes the steps.
             drawn: whether the steps use mini-batches.
         """
+        if self.given is not None:
+            return self.objective.placement.put(self.given)
         solved = method.curved and not drawn and is_sum_of_squares(self.objective)
         return self.objective.placement.put(self.solved if solved else self.plain)
 
 
 def make_start(
-    problem: Problem, trial: Trial, made: Callable[[Trial, Placement, float], Objective], placement: Placement
+    problem: Case,
+    trial: Trial,
+    made: Callable[[Trial, Placement, float], Objective],
+    placement: Placement,
+    given: tuple[Scales | None, Tensor] | None = None,
 ) -> Start:
     """Return the dimensionless trial space and objective of a problem.
 
@@ -102,6 +110,7 @@ def make_start(
         trial: its trial space.
         made: makes the objective from a trial space, a placement and a unit.
         placement: where the steps work; the sizes are found on the host in float64.
+        given: scales and weights [size] of another run, to be taken over; None: they are found and drawn.
     """
     seed = problem.settings.solver.seed
     network = trial.network
@@ -120,11 +129,13 @@ def make_start(
     scales = _scales(problem, trial, seen, best)
     most = _value(seen, _flat(wide, best, scales.shifts), parts)
     unit = most - least if _is_energy(seen) else most
+    if given is not None:
+        scales = given[0] or scales
     scaled = trial.scaled(scales)
     found = made(scaled, placement, max(unit, ROUNDING * abs(most)) or 1.0)
     if placement == placement.home:  # reuse the factorised norm of the test space
         found = replace(found, test_space=objective.test_space)
-    return Start(scaled, found, seed, least, (replace(trial, network=wide), best))
+    return Start(scaled, found, seed, least, (replace(trial, network=wide), best), None if given is None else given[1])
 
 
 def _best(objective: Objective, network: Enriched, starts: Sequence[Tensor], parts: Batch) -> tuple[Tensor, float]:

@@ -27,7 +27,7 @@ from vpinn.optimization.schedule import Schedule
 from vpinn.optimization.spring import Spring
 from vpinn.optimization.torch_optim import ALLOWED, PREFIX, torch_method
 from vpinn.placement import Placement
-from vpinn.problem import Problem, Settings
+from vpinn.problem import Case, Problem, Settings, Stated
 from vpinn.problem.numerics import Solver
 from vpinn.registry import Extended
 from vpinn.sampling import Logarithmic, Sampler
@@ -86,7 +86,7 @@ def candidates(problem: Problem, settings: Settings) -> tuple[str, ...]:
     return ("least-squares", stepwise) if direct and solver.precision == "float64" else (stepwise,)
 
 
-def stated_problem(problem: Problem, trial: Trial, name: str) -> Problem:
+def stated_problem(problem: Stated, trial: Trial, name: str) -> Stated:
     """Return the problem in the form that a method solves.
 
     Least squares and finite elements replace an energy by its first variation, and so do all methods where a condition is imposed
@@ -106,7 +106,7 @@ def stated_problem(problem: Problem, trial: Trial, name: str) -> Problem:
 
 
 def trained_objective(
-    problem: Problem, settings: Settings, trial: Trial, name: str, placement: Placement, unit: float = 1.0
+    problem: Case, settings: Settings, trial: Trial, name: str, placement: Placement, unit: float = 1.0
 ) -> Objective:
     """Return the objective that training minimises.
 

@@ -16,11 +16,11 @@ from functools import cache, cached_property
 
 from vpinn.domain.quadrature import MAX_DEGREE
 from vpinn.objective import Objective, quadrature_degree, quadrature_rule
-from vpinn.objective.statement import SUMMED
+from vpinn.objective.resolution import SUMMED
 from vpinn.optimization.method import Method
 from vpinn.optimization.settled import RuleLook
 from vpinn.optimization.training import Training
-from vpinn.problem import Problem, Settings
+from vpinn.problem import Case, Settings
 
 EVERY = {False: 20, True: 5}
 """Steps between evaluations on the finer rule (two values of J each), for methods without (False) and with curvature (True)."""
@@ -94,7 +94,7 @@ class Rules:
 
 
 def make_rules(
-    problem: Problem, settings: Settings, objective: Objective, made: Callable[[Settings], Objective]
+    problem: Case, settings: Settings, objective: Objective, made: Callable[[Settings], Objective]
 ) -> Rules | None:
     """Return finer rules for an objective over all points; None where the settings fix the rule, or none is finer.
 
@@ -112,7 +112,7 @@ def make_rules(
     if not gauss and problem.domain.n_cells:
         return None
     levels = DEGREES * int(math.log2(times)) // problem.domain.dimension if gauss else times.bit_length()
-    lowest = min(quadrature_degree(problem, objective.test_space, settings), MAX_DEGREE - (DEGREES - 1) * FINER)
+    lowest = min(quadrature_degree(problem, settings, objective.test_space), MAX_DEGREE - (DEGREES - 1) * FINER)
 
     def make(level: int) -> Objective:
         halvings, step = divmod(level, DEGREES)

@@ -17,12 +17,13 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from vpinn.domain import Domain
-from vpinn.objective import Objective, make_objective
+from vpinn.objective import Objective, Resolution, make_objective
 from vpinn.output.canvas import make_canvas
 from vpinn.output.convergence import convergence_figure
 from vpinn.output.curves import Line, Sections
 from vpinn.output.formats import component_names
 from vpinn.output.inferred import data_figure
+from vpinn.output.learned import learned_figure
 from vpinn.output.planes import Plane, Slices
 from vpinn.output.quadrature import quadrature_figure
 from vpinn.output.raster import MANY, Raster
@@ -49,14 +50,14 @@ def draw(solution: Solution, directory: Path, objective: Objective | None = None
         objective: Objective that training minimised, whose quadrature points are drawn; built again, in seconds, if not given.
 
     Returns:
-        Paths of the files written: solution.png and quadrature.png; fields.png, vector.png, error.png, data.png, estimate.png
-        and convergence.png if the data exist.
+        Paths of the files written: solution.png and quadrature.png; fields.png, vector.png, error.png, data.png, learning.png,
+        estimate.png and convergence.png if the data exist.
 
     Raises:
         StorageError: A file could not be written.
     """
     written, problem = [], solution.problem
-    objective = objective or make_objective(problem, solution.trial, summed=True)
+    objective = objective or make_objective(problem, solution.trial, resolution=Resolution(summed=True))
     with styled():
         scene = make_scene(problem.domain)
         drawn = {
@@ -65,6 +66,7 @@ def draw(solution: Solution, directory: Path, objective: Objective | None = None
             "vector": vector_figure(solution, scene),
             "error": error_figure(solution, scene),
             "data": data_figure(solution),
+            "learning": learned_figure(solution),
             "estimate": estimate_figure(solution, scene),
             "convergence": convergence_figure(solution),
             "quadrature": quadrature_figure(problem.domain, objective.measures),

@@ -12,12 +12,12 @@ from vpinn.output.figures import draw as draw_steady
 from vpinn.output.instants import draw_in_time, draw_snapshots
 from vpinn.output.report import write_report
 from vpinn.output.series import export_in_time
-from vpinn.problem import Problem
+from vpinn.problem import Case
 from vpinn.solution import Solution
 from vpinn.solution_in_time import SolutionInTime
 
 
-def field_formats(problem: Problem) -> tuple[str, ...]:
+def field_formats(problem: Case) -> tuple[str, ...]:
     """Return the file formats for the fields of a problem: ``output.formats``, or csv by default in more than 3 dimensions.
 
     Call this before a run, so that a format that cannot work is refused before hours of training.

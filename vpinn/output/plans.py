@@ -14,12 +14,12 @@ from vpinn.optimization import Plan
 from vpinn.output.formula import lowered_form
 from vpinn.output.settled import planned
 from vpinn.output.tables import Rows, beside_rows, imposed, imposed_texts, method_text, unused_rows
-from vpinn.problem import Problem, frozen_formulation, output_times, stated_in
+from vpinn.problem import Case, Problem, frozen_formulation, output_times, stated_in
 from vpinn.trial import Trial
 
 
 def problem_rows(
-    problem: Problem, trial: Trial, objective: Objective, plan: Plan, memory: float, reason: str = "", time: str = ""
+    problem: Case, trial: Trial, objective: Objective, plan: Plan, memory: float, reason: str = "", time: str = ""
 ) -> Rows:
     """Return table rows about the run that a steady problem would start, for ``vpinn check``.
 
@@ -78,7 +78,7 @@ def answer_rows(problem: Problem) -> Rows:
     return [(label, ", ".join(names)) for label, names in told if names]
 
 
-def rows_in_time(problem: Problem) -> Rows:
+def rows_in_time(problem: Case) -> Rows:
     """Return table rows about the run that a problem in time would start, for ``vpinn check``."""
     clock = problem.clock
     assert clock is not None

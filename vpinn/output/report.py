@@ -29,6 +29,7 @@ CAPTIONS = {
     "error": "Error",
     "time": "Error over time",
     "data": "Data and fit",
+    "learning": "Learning from members",
     "estimate": "Error estimate",
     "convergence": "Convergence",
     "quadrature": "Quadrature points",

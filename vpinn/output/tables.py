@@ -16,6 +16,7 @@ from rich.text import Text
 
 from vpinn.output.family import family_rows
 from vpinn.output.inferred import inferred_rows
+from vpinn.output.learned import learned_rows
 from vpinn.output.settled import settled_rows
 from vpinn.output.subsets import subset_rows, walk_rows
 from vpinn.problem import Settings, unused_settings
@@ -74,6 +75,7 @@ def solution_rows(solution: Solution) -> Rows:
         rows += [(f"error of {name}", _error(found)) for name, found in solution.errors.items()]
     rows += [("eigenvalues" if k == 0 else "", _eigenvalue(found)) for k, found in enumerate(metrics.get("eigenvalues", []))]
     rows += family_rows(metrics.get("family"), metrics.get("processor_seconds"))
+    rows += learned_rows(metrics)
     rows += inferred_rows(metrics)
     if "assessed_cells" in metrics and not solution.error_estimate:
         rows.append(("error estimate", 'none: the form has no equations at points; solver.assessment = "full" uses all cells'))

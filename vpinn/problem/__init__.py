@@ -1,11 +1,11 @@
-"""Problem: from a problem file, or the same statement in Python, to a checked `Problem`.
+"""Problem: from a problem file, or the same statement in Python, to a checked `Case`.
 
     file ─ read_source ─ validate ─┐
-                                   ├─ build_problem → Problem
+                                   ├─ build_problem → Case
     make_problem(…) ───── validate ┘
 
-In goes TOML or Python values; out comes a `Problem`: domain, unknowns, UFL form, boundary conditions, settings. Every mistake
-of the user raises an `InputError` of one line with its file, line and key.
+In goes TOML or Python values; out comes a `Case`: a `Problem` (domain, unknowns, UFL form, conditions: mathematics) with the
+settings of its solution. Every mistake of the user raises an `InputError` of one line with its file, line and key.
 
 1. `source` reads the text and remembers the line of every key. `schema` and `numerics` (with `section`, `network`,
    `output_section`) define the sections as models, by which `validation` checks; `places` finds line numbers, `locations` files
@@ -22,6 +22,7 @@ of the user raises an `InputError` of one line with its file, line and key.
 """
 
 from vpinn.problem.answers import Answers
+from vpinn.problem.case import Case
 from vpinn.problem.evaluable import Evaluable
 from vpinn.problem.expression import parse_expression, parse_form
 from vpinn.problem.formulation import FORMULATIONS, Energy, Formulation, Strong, Weak
@@ -30,9 +31,9 @@ from vpinn.problem.in_time import check_settings_in_time, is_marched, output_tim
 from vpinn.problem.instant import frozen_formulation, steady_at
 from vpinn.problem.member import member
 from vpinn.problem.nodal import refuse_nodal
-from vpinn.problem.parameters import Parameters
+from vpinn.problem.parameters import Parameters, refuse_single
 from vpinn.problem.periodic import matched
-from vpinn.problem.problem import Condition, Periodic, Problem
+from vpinn.problem.problem import Condition, Periodic, Problem, Stated
 from vpinn.problem.reader import make_problem, read_problem
 from vpinn.problem.restraints import Bound, Load, Support
 from vpinn.problem.schema import Settings, schema_json
@@ -51,6 +52,7 @@ __all__ = [
     "FUNCTIONS",
     "Answers",
     "Bound",
+    "Case",
     "Clock",
     "Condition",
     "Energy",
@@ -65,6 +67,7 @@ __all__ = [
     "Problem",
     "Scope",
     "Settings",
+    "Stated",
     "Strong",
     "Support",
     "Symbols",
@@ -88,6 +91,7 @@ __all__ = [
     "read_problem",
     "refuse_nodal",
     "refuse_several",
+    "refuse_single",
     "refuse_time",
     "schema_json",
     "stated_in",

@@ -21,6 +21,7 @@ from ufl.measure import Measure
 from vpinn.domain import Domain, with_vertices
 from vpinn.errors import InputError
 from vpinn.problem.answers import make_answers
+from vpinn.problem.case import Case
 from vpinn.problem.checks import check_known
 from vpinn.problem.conditions import make_conditions
 from vpinn.problem.constants import define_constants
@@ -37,7 +38,6 @@ from vpinn.problem.nodal import NodalParts
 from vpinn.problem.parameters import make_parameters
 from vpinn.problem.parts import mark_parts
 from vpinn.problem.periodic import make_periodic
-from vpinn.problem.problem import Problem
 from vpinn.problem.reference import read_reference
 from vpinn.problem.schema import Settings, UnknownSection
 from vpinn.problem.scope import AT, Scope, make_scope
@@ -72,7 +72,7 @@ def build_problem(
     folder: Path,
     domain: Domain | None = None,
     python_form: PythonForm | None = None,
-) -> Problem:
+) -> Case:
     """Translate and check every part of a problem.
 
     Args:
@@ -83,7 +83,7 @@ def build_problem(
         python_form: form in Python to use instead of the text in [form]; None for the text.
 
     Returns:
-        The problem.
+        The problem with its settings.
 
     Raises:
         InputError: a part of the problem is wrong; names the first one and its place.
@@ -130,7 +130,7 @@ def build_problem(
     refuse_conditions(scope, boundary, bool(loads))
     initial = make_initial(settings, source, scope, unknowns, formulation)
     eigen = make_eigen(settings, source, scope, unknowns, formulation, boundary)
-    problem = Problem(
+    problem = Case(
         title=settings.title,
         domain=domain,
         settings=settings,

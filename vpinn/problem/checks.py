@@ -64,15 +64,15 @@ def check_bilinear(form: Form, unknowns: Sequence[Unknown], symbols: Symbols, wh
     _check_normal(form)
     _check_linear_in_tests(form, unknowns, symbols, what)
     names = " or ".join(unknown.name for unknown in unknowns)
-    zero = {unknown.function: Zero(unknown.shape) for unknown in unknowns}
-    if any(not isinstance(part.integrand(), Zero) for part in apply_derivatives(ufl.replace(form, zero)).integrals()):
-        raise InputError(f"{what} has no sources: each term has exactly one factor {names}")
     lowered = apply_derivatives(apply_algebra_lowering(form))
     for unknown in unknowns:
         direction = symbols.coefficient(unknown.shape)
         slope = apply_derivatives(ufl.derivative(lowered, unknown.function, direction))
         if {other.function for other in unknowns} & set(extract_coefficients(slope)):
             raise InputError(f"{what} is linear in the unknowns: each term has exactly one factor {names}")
+    zero = {unknown.function: Zero(unknown.shape) for unknown in unknowns}  # last: u/u has no value there
+    if any(not isinstance(part.integrand(), Zero) for part in apply_derivatives(ufl.replace(form, zero)).integrals()):
+        raise InputError(f"{what} has no sources: each term has exactly one factor {names}")
 
 
 def _check_linear_in_tests(form: Form, unknowns: Sequence[Unknown], symbols: Symbols, what: str) -> None:

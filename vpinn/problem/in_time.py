@@ -10,6 +10,7 @@ from ufl.classes import Expr, Form
 
 from vpinn.domain import Domain
 from vpinn.errors import InputError
+from vpinn.problem.case import Case
 from vpinn.problem.checks import check_known
 from vpinn.problem.conditions import INITIAL, fitted, named_unknown
 from vpinn.problem.eigen import refuse_modes
@@ -235,7 +236,7 @@ def refuse_time(problem: Problem, what: str) -> None:
         raise InputError(f"{what} steady problems only; leave out domain.time", problem.where("domain", "time"))
 
 
-def output_times(problem: Problem) -> NDArray[np.float64]:
+def output_times(problem: Case) -> NDArray[np.float64]:
     """Return the instants that are written, in increasing order and including the end, in units of time."""
     clock, asked = problem.clock, problem.settings.output.times
     assert clock is not None

@@ -8,11 +8,11 @@ from dataclasses import replace
 import ufl
 
 from vpinn.problem.formulation import Formulation, Strong, Weak
-from vpinn.problem.problem import Problem
+from vpinn.problem.problem import Stated
 from vpinn.problem.time import frozen
 
 
-def steady_at(problem: Problem, t: float) -> Problem:
+def steady_at(problem: Stated, t: float) -> Stated:
     """Return a problem in time as one that is steady: everything at an instant, and time derivatives zero in its form."""
     clock = problem.clock
     assert clock is not None

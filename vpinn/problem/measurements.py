@@ -15,6 +15,7 @@ from ufl.classes import Expr
 
 from vpinn.domain import Domain, axis_names, located_points
 from vpinn.errors import InputError
+from vpinn.problem.case import Case
 from vpinn.problem.checks import check_known
 from vpinn.problem.columns import Columns, places, read_columns
 from vpinn.problem.expression import parse_expression, parse_form
@@ -30,7 +31,7 @@ DATA = "the data file"
 
 
 def make_inverse(
-    problem: Problem, scope: Scope, inferred: tuple[Inferred, ...], exact: Mapping[str, Expr], folder: Path
+    problem: Case, scope: Scope, inferred: tuple[Inferred, ...], exact: Mapping[str, Expr], folder: Path
 ) -> Inverse | None:
     """Return what is unknown beside the solution and what was measured; None without [infer].
 
@@ -78,7 +79,7 @@ def make_inverse(
     return Inverse(inferred, tuple(data), truths)
 
 
-def _refuse(problem: Problem, inferred: Sequence[Inferred]) -> None:
+def _refuse(problem: Case, inferred: Sequence[Inferred]) -> None:
     """Refuse an inverse problem without data, or of a kind that cannot be solved."""
     source, field = problem.source, next((one for one in inferred if one.field), None)
     if not problem.settings.data:

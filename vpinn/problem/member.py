@@ -8,11 +8,11 @@ import numpy as np
 import ufl
 from numpy.typing import NDArray
 
-from vpinn.problem.problem import Problem
+from vpinn.problem.problem import Stated
 from vpinn.problem.substitution import substituted
 
 
-def member(problem: Problem, values: NDArray[np.float64]) -> Problem:
+def member(problem: Stated, values: NDArray[np.float64]) -> Stated:
     """Return the member of a family at values of its parameters [P]: a problem without parameters."""
     parameters = problem.parameters
     assert parameters is not None

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from vpinn.problem.case import Case
 from vpinn.problem.constants import files_of_constants
 from vpinn.problem.locations import mesh_file
-from vpinn.problem.problem import Problem
 
 
-def named_files(problem: Problem) -> list[tuple[str, Path]]:
+def named_files(problem: Case) -> list[tuple[str, Path]]:
     """Return name and path of each: mesh, reference, measurements, fields and lists of constants."""
     settings, folder = problem.settings, problem.source.base
     names = [settings.reference.file, *(one.file for one in settings.data), *(one.file for one in settings.fields.values())]

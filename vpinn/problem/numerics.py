@@ -196,11 +196,13 @@ class Solver(Section):
         "sgd",
         "langevin",
         "evolution",
+        "reptile",
+        "maml",
     ] | Annotated[str, Added("methods", TORCH)] = Field(
         "auto",
         description="auto chooses and the report says what: least-squares where it is possible, else lbfgs; finite elements "
         "where they are better than random features; adam with mini-batches and above five dimensions; march with domain.time; "
-        "reduced with [parameters].",
+        "reduced with [parameters]. reptile and maml learn from members of a family, see [learn] and `vpinn learn`.",
     )
     features: Annotated[int, Field(strict=True, ge=1, le=10_000)] | None = Field(
         None, description="Number of features per component of least-squares (1 to 10,000); default: as many as tolerance needs."

@@ -19,10 +19,12 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from vpinn.errors import InputError
+from vpinn.problem.learn import LEARNERS
 from vpinn.problem.section import Real, Section
 from vpinn.problem.wording import closest
 
 if TYPE_CHECKING:
+    from vpinn.problem.problem import Problem
     from vpinn.problem.schema import Settings
     from vpinn.problem.scope import Scope
     from vpinn.problem.source import Source
@@ -79,6 +81,12 @@ class Parameters:
         scaled = low + places * (high - low)
         return np.clip(np.where(self.log, np.exp(np.where(self.log, scaled, 0.0)), scaled), self.lower, self.upper)
 
+    def places(self, values: Array) -> Array:
+        """Return the places [n, P] in the unit cube of values [n, P], see ``at``."""
+        scaled = np.where(self.log, np.log(np.where(self.log, values, 1.0)), values)
+        low, high = (np.where(self.log, np.log(np.where(self.log, end, 1.0)), end) for end in (self.lower, self.upper))
+        return np.asarray((scaled - low) / (high - low))
+
     def vector(self, values: Mapping[str, float]) -> Array:
         """Return named values as an array [P].
 
@@ -109,6 +117,8 @@ def make_parameters(settings: Settings, source: Source, scope: Scope) -> tuple[S
     """
     sections = settings.parameters
     if not sections:
+        if (method := settings.solver.method) in LEARNERS:
+            raise InputError(f'method "{method}" learns from the members of a family; give [parameters]', source.place("solver"))
         return scope, None
     if len(sections) > MOST:
         raise InputError(
@@ -170,3 +180,17 @@ def refuse_family(parameters: Parameters | None, what: str) -> None:
         raise InputError(
             f"{what} single problems, and [parameters] asks for a family; give {name} in [constants] instead", parameters.where[0]
         )
+
+
+def refuse_single(problem: Problem, what: str) -> None:
+    """Refuse a single problem where only a family has an answer.
+
+    Args:
+        problem: the problem.
+        what: the command that is refused.
+
+    Raises:
+        InputError: the problem has no parameters.
+    """
+    if problem.parameters is None:
+        raise InputError(f"{what} needs a family; give [parameters], as in mu = [0.1, 10]", problem.where())

@@ -49,6 +49,7 @@ class _Scanner:
         self.text, self.position = text, 0
         self.line, self.counted = 1, 0
         self.lines: dict[Path, int] = {}
+        self.implied: dict[Path, int] = {}  # tables that have no header of their own: those around "b" of [a.b]
         self.sizes: dict[Path, int] = {}
 
     def run(self) -> dict[Path, int]:
@@ -61,10 +62,12 @@ class _Scanner:
                 self.lines.setdefault(table, line)
                 table = (*table, count - 1)
                 self.lines[table] = line
+                self._imply(table, line)
                 self.position += 2
             elif self._take("["):
                 table = self._resolve(self._key())
                 self.lines.setdefault(table, line)
+                self._imply(table, line)
                 self.position += 1
             else:
                 path = (*table, *self._key())
@@ -72,7 +75,11 @@ class _Scanner:
                     self.lines.setdefault(path[:length], line)
                 self.position += 1
                 self._value(path)
-        return self.lines
+        return self.implied | self.lines
+
+    def _imply(self, table: Path, line: int) -> None:
+        for length in range(1, len(table)):
+            self.implied.setdefault(table[:length], line)
 
     def _skip_blank(self) -> int:
         match = _BLANK.match(self.text, self.position)

@@ -1,4 +1,4 @@
-"""The problem to solve, translated and checked: domain, unknowns, equation, conditions, and the settings in its file."""
+"""The problem to solve, translated and checked: domain, unknowns, equation and conditions, without settings of its solution."""
 
 # mypy: disable-error-code="no-untyped-call, no-any-return"
 # UFL's constructors carry no annotations.
@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import ufl
@@ -24,7 +23,6 @@ from vpinn.problem.inverse import Inverse
 from vpinn.problem.parameters import Parameters
 from vpinn.problem.reference import ReferenceValues
 from vpinn.problem.restraints import Bound, Load, Support
-from vpinn.problem.schema import Settings
 from vpinn.problem.source import Source
 from vpinn.problem.symbols import Symbols
 from vpinn.problem.time import Clock, InitialState
@@ -77,12 +75,11 @@ class Periodic:
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """A boundary value problem on a domain. Made by `read_problem` or `make_problem`, which check it.
+    """A boundary value problem on a domain: mathematics, without the settings of its solution, which a `Case` adds.
 
     Attributes:
         title: free text.
         domain: mesh, or hypercube without cells.
-        settings: validated sections of the problem file, never changed; those of a run are ``Setup.settings``.
         symbols: UFL symbols of coordinates, normal and cell size.
         unknowns: unknowns in the order of the file.
         formulation: the equation; the subdomain ids of its integrals are positions in ``tags``, or "everywhere".
@@ -91,8 +88,7 @@ class Problem:
         exact: unknown → exact solution as a UFL expression of its shape, used for comparison only; empty if there is none.
         reference: reference values at points, from a file; None if there are none.
         tags: boundary and cell tags; ``tags[i]`` has the UFL subdomain id i.
-        directory: default run folder.
-        source: text of the problem file, with the line of every key.
+        source: text of the problem file, with the line of every key, for messages.
         clock: time span and symbol of time; None for a steady problem.
         initial: states of the unknowns at the start; no component has two.
         bounds: obstacles and contact conditions.
@@ -107,7 +103,6 @@ class Problem:
 
     title: str
     domain: Domain
-    settings: Settings
     symbols: Symbols
     unknowns: tuple[Unknown, ...]
     formulation: Formulation
@@ -116,7 +111,6 @@ class Problem:
     exact: Mapping[str, Expr]
     reference: ReferenceValues | None
     tags: tuple[str, ...]
-    directory: Path
     source: Source
     clock: Clock | None = None
     initial: tuple[InitialState, ...] = ()
@@ -168,19 +162,6 @@ class Problem:
                 return unknown
         raise InputError(f"no unknown is called {name!r}; there are {', '.join(u.name for u in self.unknowns)}")
 
-    def replace(self, **sections: Any) -> Problem:
-        """Return this problem with other entries in some sections, such as ``problem.replace(constants={"k": 2})``.
-
-        Args:
-            **sections: as for ``make_problem``; entries of tables take the place of those before, lists replace lists.
-
-        Raises:
-            InputError: a section is wrong.
-        """
-        from vpinn.problem.reader import replaced
-
-        return replaced(self, sections)
-
     def __repr__(self) -> str:
         unknowns = ", ".join(unknown.name for unknown in self.unknowns)
         time = "" if self.clock is None else f", time {self.clock.start:g} to {self.clock.end:g}"
@@ -190,3 +171,7 @@ class Problem:
     def where(self, *key: str | int) -> str:
         """Return the place of a setting, for messages: ``where("solver", "steps")`` → ``heat.toml:12``."""
         return self.source.place(*key)
+
+
+Stated = TypeVar("Stated", bound=Problem)
+"""A problem, or a case, that a function states differently: what it is given, it returns."""

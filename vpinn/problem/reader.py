@@ -1,4 +1,4 @@
-"""The two ways to make a `Problem`: from a problem file (`read_problem`) and in Python (`make_problem`)."""
+"""The two ways to make a `Case`, a problem with its settings: from a file (`read_problem`) and in Python (`make_problem`)."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 from vpinn.domain import Mesh, Meshless
 from vpinn.errors import InputError
 from vpinn.problem.build import PythonForm, build_problem
-from vpinn.problem.problem import Problem
+from vpinn.problem.case import Case
 from vpinn.problem.source import Source, read_source
 from vpinn.problem.validation import validate
 
 
 def read_problem(
     path: str | os.PathLike[str], overrides: Sequence[str] = (), mesh_root: str | os.PathLike[str] | None = None
-) -> Problem:
+) -> Case:
     """Read, validate and translate a problem file.
 
     Args:
@@ -27,7 +27,7 @@ def read_problem(
         mesh_root: folder in which the mesh may lie if it is not below that of the file; run folders keep a copy.
 
     Returns:
-        The problem.
+        The problem with its settings.
 
     Raises:
         InputError: the file is wrong; one line says where (``file:line``), what was found and what to do.
@@ -46,7 +46,7 @@ def make_problem(
     boundary: Sequence[Mapping[str, Any]] = (),
     folder: str | os.PathLike[str] = ".",
     **sections: Any,
-) -> Problem:
+) -> Case:
     """State a problem in Python, with the sections of a problem file as arguments.
 
     A form is text as in a problem file, or a function of the problem's names that returns UFL: ``names.u``, ``names.v``,
@@ -64,7 +64,7 @@ def make_problem(
         **sections: title, constants, expressions, reference, network, test_space, quadrature, batch, solver, output.
 
     Returns:
-        The problem.
+        The problem with its settings.
 
     Raises:
         InputError: a section is wrong, as for ``read_problem``, but without file and line.
@@ -93,9 +93,9 @@ def make_problem(
     return build_problem(source, settings, source.base, source.domain, source.form)
 
 
-def replaced(problem: Problem, sections: Mapping[str, Any]) -> Problem:
-    """Return a problem with other entries in some sections; see ``Problem.replace``."""
-    source = problem.source
+def replaced(case: Case, sections: Mapping[str, Any]) -> Case:
+    """Return a case with other entries in some sections; see ``Case.replace``."""
+    source = case.source
     data = dict(source.data)
     for name, entries in _plain(sections).items():
         before = data.get(name)

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from vpinn.problem.condition_sections import Boundary, Obstacle, PeriodicSection, PointSection
 from vpinn.problem.given_sections import FiniteElements, NumbersFile, WalkSection
 from vpinn.problem.inverse import DataSection, InferSection
+from vpinn.problem.learn import LearnSection
 from vpinn.problem.network import NetworkSection
 from vpinn.problem.numerics import Batch, Quadrature, Solver, TestSpaceSection
 from vpinn.problem.output_section import Output
@@ -185,6 +186,9 @@ class Settings(Section):
     quadrature: Quadrature = Field(default_factory=Quadrature, description="The quadrature points and their weights.")
     batch: Batch = Field(default_factory=Batch, description="How many quadrature points a step sees, and which.")
     solver: Solver = Field(default_factory=Solver, description="How the problem is solved.")
+    learn: LearnSection = Field(
+        default_factory=LearnSection, description="How methods reptile and maml learn from the members of a family."
+    )
     parallel: Parallel = Field(default_factory=Parallel, description="How several workers exchange gradients.")
     output: Output = Field(default_factory=Output, description="Which files are written, and where.")
 

@@ -28,6 +28,7 @@ from ufl.corealg.multifunction import MultiFunction
 from vpinn.domain import INITIAL, Box, Domain, Hypercube, Points, extruded, located_points, sides_of
 from vpinn.errors import InputError
 from vpinn.problem.answers import Answers
+from vpinn.problem.case import Case
 from vpinn.problem.formulation import Formulation, Strong, Weak
 from vpinn.problem.problem import Condition, Problem
 from vpinn.problem.symbols import Field, KnownFunction, Symbols, make_symbols
@@ -38,7 +39,7 @@ LEAST_LAYERS = 4
 """Smallest number of layers of cells in time, where the problem file gives none."""
 
 
-def over_time(problem: Problem) -> Problem:
+def over_time(problem: Case) -> Case:
     """Return a problem in time as a steady one over space and time; a steady problem is returned as it is.
 
     Raises:
@@ -81,7 +82,7 @@ def over_time(problem: Problem) -> Problem:
     )
 
 
-def _domain(problem: Problem, clock: Clock) -> Domain:
+def _domain(problem: Case, clock: Clock) -> Domain:
     """Return space times the time interval; by default about as many layers in time as there are cells along an axis of space."""
     domain, section = problem.domain, problem.settings.domain
     if domain.mesh is None:

@@ -12,11 +12,12 @@ from typing import Any
 import ufl
 from ufl.classes import Expr
 
+from vpinn.errors import InputError
 from vpinn.problem.formulation import Formulation, Strong
-from vpinn.problem.problem import Problem
+from vpinn.problem.problem import Stated
 
 
-def substituted(problem: Problem, values: Mapping[Expr, Expr | float]) -> Problem:
+def substituted(problem: Stated, values: Mapping[Expr, Expr | float]) -> Stated:
     """Return a problem in which functions are replaced wherever they stand: in form, conditions, loads and exact solution.
 
     A number that ``Symbols.number`` made becomes that number, so that what is returned is an ordinary problem, of one member of
@@ -25,11 +26,18 @@ def substituted(problem: Problem, values: Mapping[Expr, Expr | float]) -> Proble
     Args:
         problem: the problem.
         values: UFL function → scalar expression or number to put in its place.
+
+    Raises:
+        InputError: An expression of numbers alone has no value then, such as 1/k for k = 0 or k**2 for k = 1e300.
     """
     images = {function: ufl.as_ufl(value) for function, value in values.items()}
 
     def put(stated: Any) -> Any:
-        return stated if stated is None else ufl.replace(stated, images)
+        try:
+            return stated if stated is None else ufl.replace(stated, images)
+        except (ArithmeticError, ValueError):  # UFL evaluates expressions of numbers with Python's operators
+            numbers = ", ".join(str(image) for image in images.values())
+            raise InputError(f"an expression has no value where the parameters are {numbers}; change their ranges") from None
 
     def formulation(stated: Formulation) -> Formulation:
         if isinstance(stated, Strong):

@@ -15,9 +15,11 @@ resume and `load` can read.
 | `marching`, `march_outcome` | problems that depend on time |
 | `eigen` | eigenvalue problems |
 | `families` | families of problems with parameters |
+| `learning`, `contest` | weights and features learned from members of a family, and what they are worth |
 | `staged` | how strategies that work in stages end: by themselves, by a signal, or by the time limit |
 | `events`, `logs` | what a run tells callbacks while it works; JSON lines and TensorBoard |
 | `strategies` | chooses the strategy of a problem |
+| `origin`, `loaded` | another run that a run starts from; solutions read from run folders |
 | `run` | runs it, assesses the solution and keeps the run folder; start reading here |
 | `published` | `vpinn.solve`: a run with progress, whose folder also gets fields, figures and report |
 | `sweep` | one run per value of a setting |
@@ -26,9 +28,11 @@ resume and `load` can read.
 
 from vpinn.solving.events import Callback, Event, phases
 from vpinn.solving.few_coordinates import spaces_of_few_coordinates
+from vpinn.solving.learning import learning_method
+from vpinn.solving.loaded import load
 from vpinn.solving.logs import JsonLines, TensorBoard
 from vpinn.solving.preparation import Setup, prepare
-from vpinn.solving.run import load, solve
+from vpinn.solving.run import solve
 from vpinn.solving.strategy import Hooks, Outcome, State, Strategy
 
 __all__ = [
@@ -41,6 +45,7 @@ __all__ = [
     "State",
     "Strategy",
     "TensorBoard",
+    "learning_method",
     "load",
     "phases",
     "prepare",

@@ -13,8 +13,9 @@ from vpinn.finite_elements import FiniteElementSolution, solve_fem
 from vpinn.objective import Objective
 from vpinn.optimization import Start, make_start
 from vpinn.placement import HOST, Placement
-from vpinn.problem import Problem
+from vpinn.problem import Case
 from vpinn.solving.element_stages import STAGNANT
+from vpinn.solving.origin import Origin
 from vpinn.trial import Trial, beside_elements, elements_trial, has_parts
 
 RISING = (2, 3)
@@ -27,10 +28,11 @@ noise of mini-batches is larger than the error of the elements."""
 
 
 def begin(
-    problem: Problem,
+    problem: Case,
     trial: Trial,
     made: Callable[[Trial, Placement, float], Objective],
     placement: Placement,
+    origin: Origin | None = None,
 ) -> Start:
     """Return the start of training: of the network alone, or of the network added to finite elements.
 
@@ -43,10 +45,13 @@ def begin(
         trial: Trial space of the network alone.
         made: Function that builds an objective from a trial space, a placement and the unit of the functional.
         placement: Device, precision and threads of the steps.
+        origin: Another run, whose weights and scales the network takes, alone or beside elements as there; None for random ones.
 
     Raises:
-        InputError: The problem file asks for elements, but they cannot solve the problem.
+        InputError: The problem file asks for elements, but they cannot solve the problem; or the other run has no such weights.
     """
+    if origin is not None:
+        return make_start(problem, origin.begun(problem, trial), made, placement, (origin.trial.scales, origin.weights))
     asked = problem.settings.network.elements
     if asked == 0:
         return make_start(problem, trial, made, placement)
@@ -71,14 +76,14 @@ def begin(
     return make_start(problem, beside_elements(problem, trial, found.space, found.values, why), made, placement)
 
 
-def _estimate(problem: Problem, trial: Trial, theta: torch.Tensor, tested: int | None = None) -> float:
+def _estimate(problem: Case, trial: Trial, theta: torch.Tensor, tested: int | None = None) -> float:
     """Return the relative error estimate of parameters; infinite if there is none for this form."""
     estimator = make_estimator(problem, trial, tested)
     estimate = None if estimator is None else estimator(theta)
     return math.inf if estimate is None else estimate.relative
 
 
-def coarse_elements(problem: Problem) -> tuple[FiniteElementSolution, float]:
+def coarse_elements(problem: Case) -> tuple[FiniteElementSolution, float]:
     """Return finite elements and their relative error estimate; the degree rises while that halves it and it is not yet small.
 
     Raises:

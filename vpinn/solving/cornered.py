@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from vpinn.features import Objectives, Recipe, counted_seconds, objective_for, pilot
-from vpinn.problem import Problem
+from vpinn.problem import Case
 from vpinn.trial import Trial
 
 FEW = 20
@@ -19,7 +19,7 @@ SOME = 0.5
 """Counted seconds that the test may take."""
 
 
-def cornered(problem: Problem, objectives: Objectives, trials: Iterable[Trial], relative: float) -> Trial | None:
+def cornered(problem: Case, objectives: Objectives, trials: Iterable[Trial], relative: float) -> Trial | None:
     """Return the trial space with singular functions at corners; None if it does not promise to be better than elements.
 
     Args:

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from vpinn.errors import InputError
 from vpinn.objective import Objective
 from vpinn.placement import Placement
-from vpinn.problem import Problem
+from vpinn.problem import Case
 from vpinn.process import available_cores
 from vpinn.run_folder import fingerprints
 from vpinn.sampling import Sampler, Stratified
 from vpinn.workers import Compressor, local_workers
 
 
-def check_workers(problem: Problem, placement: Placement) -> None:
+def check_workers(problem: Case, placement: Placement) -> None:
     """Check that the workers of a placement have cores of their own, and the same problem.
 
     Args:

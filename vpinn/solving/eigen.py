@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from vpinn.metrics import Account, Accuracy, Metrics
 from vpinn.optimization import Plan, Training, history_row
 from vpinn.optimization.schedule import Schedule
 from vpinn.placement import HOST, Placement
-from vpinn.problem import Problem, Settings
+from vpinn.problem import Case, Settings
 from vpinn.process import settle_process
 from vpinn.solution import Solution
 from vpinn.solving.staged import best_stage
@@ -53,7 +53,7 @@ class EigenStrategy(Strategy):
         placement: Number of threads; the computation runs on the CPU.
     """
 
-    def __init__(self, problem: Problem, settings: Settings, placement: Placement) -> None:
+    def __init__(self, problem: Case, settings: Settings, placement: Placement) -> None:
         settle_process(placement.threads)
         solver = settings.solver
         plan = Plan(Elements(solver.tolerance, solver.time_limit), Schedule(1.0, steps=STAGES))
@@ -98,7 +98,7 @@ class EigenStrategy(Strategy):
         """Return the modes of a stage, with the metrics of the run."""
         found, eigen = stage.found, self.problem.eigen
         assert eigen is not None
-        problem = mode_problem(found.problem, stage.values)
+        problem = mode_problem(replace(self.problem, domain=found.mixed.mesh), stage.values)
         trial = mode_trial(problem, found.mixed.highest, found.nodal[stage.chosen])
         asked = self.settings.solver.method != "auto"
         checks = []

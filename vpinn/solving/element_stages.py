@@ -14,11 +14,11 @@ import torch
 
 from vpinn.analysis import UNRESOLVED, Estimate, Estimator, concentrated, make_estimator, refined, resolved_data
 from vpinn.domain import CellPoints, divisible
-from vpinn.errors import VpinnError
+from vpinn.errors import InputError, VpinnError
 from vpinn.features import DEGREES, Direct
 from vpinn.finite_elements import FiniteElementSolution, expected_functions, lowest_degree, rule_degree, solve_fem
 from vpinn.placement import HOST
-from vpinn.problem import Problem
+from vpinn.problem import Case, Evaluable, Problem
 from vpinn.trial import Trial, elements_trial
 
 CHEAP = 2.0
@@ -57,6 +57,7 @@ class ElementStage:
     """A solution by finite elements of one degree on one mesh.
 
     Attributes:
+        problem: The problem, on the mesh of the elements.
         found: The solution.
         trial: Trial space that contains the solution.
         estimator: Estimator of its error; None if there is none for this form.
@@ -67,6 +68,7 @@ class ElementStage:
         seconds: Seconds since the first stage began.
     """
 
+    problem: Case
     found: FiniteElementSolution
     trial: Trial
     estimator: Estimator | None
@@ -99,10 +101,11 @@ class ElementStage:
 
 
 def solve_by_elements(
-    problem: Problem,
+    problem: Case,
     method: Direct,
     note: Callable[[ElementStage], bool] = lambda stage: True,
     ahead: Callable[[float], None] = lambda seconds: None,
+    start: Evaluable | None = None,
 ) -> tuple[ElementStage, str]:
     """Return the best stage, and why there is no further one: "tolerance", "grown" or "time limit".
 
@@ -114,6 +117,7 @@ def solve_by_elements(
         method: Tolerance and time limit.
         note: Called with every stage; if it returns False, the stage is the last.
         ahead: Called before a further stage, with the seconds that it is expected to take.
+        start: Fields from which Newton's method starts; None: from the boundary values.
 
     Raises:
         InputError: Finite elements cannot solve the problem.
@@ -124,7 +128,7 @@ def solve_by_elements(
     spare = 0.0
     first = degrees(problem)[0]
     problem = resolved_data(problem, lambda mesh: CellPoints(mesh, rule_degree(first, mesh)))
-    best = stage = _stage(problem, first, began)
+    best = stage = _stage(problem, first, began, start=start)
     slow, pace = 0, best.seconds / counted(problem, first)
     while note(stage) and best.relative > method.aim and slow < PATIENCE:
         if method.time_limit is not None and stage.seconds > method.time_limit:
@@ -146,7 +150,7 @@ def solve_by_elements(
                 break
         ahead(cost * pace)
         try:
-            stage, before = _stage(changed, degree, began, stage), stage
+            stage, before = _stage(changed, degree, began, stage, start), stage
             pace = (stage.seconds - before.seconds) / cost
         except VpinnError:
             break
@@ -156,8 +160,10 @@ def solve_by_elements(
     return best, "tolerance" if best.relative <= method.tolerance else "grown"
 
 
-def _stage(problem: Problem, degree: int, began: float, before: ElementStage | None = None) -> ElementStage:
-    found = solve_fem(problem, degree, near=None if before is None else before.found)
+def _stage(
+    problem: Case, degree: int, began: float, before: ElementStage | None = None, start: Evaluable | None = None
+) -> ElementStage:
+    found = solve_fem(problem, degree, near=None if before is None else before.found, start=start)
     trial = elements_trial(problem, found.space, found.values)
     estimator = make_estimator(problem, trial, degree)
     estimate = None if estimator is None else estimator(torch.zeros(trial.network.size, dtype=torch.float64, device=HOST))
@@ -171,12 +177,12 @@ def _stage(problem: Problem, degree: int, began: float, before: ElementStage | N
     elif before is not None:
         first = before.first
     cut = before is not None and problem.domain is not before.found.mesh
-    return ElementStage(found, trial, estimator, estimate, first, gain, cut, time.perf_counter() - began)
+    return ElementStage(problem, found, trial, estimator, estimate, first, gain, cut, time.perf_counter() - began)
 
 
-def _next(stage: ElementStage) -> tuple[Problem, int] | None:
+def _next(stage: ElementStage) -> tuple[Case, int] | None:
     """Return the problem on the mesh of the next stage, and its degree; None if there is no next stage."""
-    problem, degree = stage.found.problem, stage.found.space.degree
+    problem, degree = stage.problem, stage.found.space.degree
     mesh, rising = stage.found.mesh, degrees(problem)
     shares = None if stage.estimate is None else stage.estimate.cells
     higher = [p for p in rising if p > degree]
@@ -194,8 +200,11 @@ def degrees(problem: Problem) -> tuple[int, ...]:
     Raises:
         InputError: Finite elements cannot state the problem.
     """
+    d = problem.domain.dimension
+    if d not in DEGREES:
+        raise InputError(f"finite elements have at most {max(DEGREES)} dimensions, got {d}")
     lowest = lowest_degree(problem)
-    return tuple(degree for degree in DEGREES[problem.domain.dimension] if degree >= lowest)
+    return tuple(degree for degree in DEGREES[d] if degree >= lowest)
 
 
 def _affordable(problem: Problem, degree: int, seconds: float) -> bool:

@@ -13,7 +13,7 @@ from vpinn.features import Direct, Elements
 from vpinn.finite_elements import check
 from vpinn.metrics import Metrics
 from vpinn.optimization import Training, history_row
-from vpinn.problem import Problem
+from vpinn.problem import Case
 from vpinn.solution import Solution
 from vpinn.solving.element_stages import SMOOTH, ElementStage, counted, degrees, solve_by_elements
 from vpinn.solving.preparation import Setup
@@ -33,7 +33,7 @@ class Rival:
         stages: All stages so far, without their estimators and fields, which would hold memory.
     """
 
-    def __init__(self, problem: Problem, method: Direct) -> None:
+    def __init__(self, problem: Case, method: Direct) -> None:
         self._problem, self._method = problem, method
         self.stages: list[ElementStage] = []
         self._found: list[ElementStage] = []
@@ -82,7 +82,7 @@ class Rival:
         return sum(counted(self._problem, degree) for degree in few)
 
 
-def make_rival(problem: Problem, method: Direct) -> Rival | None:
+def make_rival(problem: Case, method: Direct) -> Rival | None:
     """Return finite elements as an alternative; None if the problem cannot be stated for them."""
     try:
         check(problem, degrees(problem)[0], 0)
@@ -118,13 +118,14 @@ class ElementsStrategy(SteadyStrategy):
             hooks.report(training)
             training.ahead = None
 
-        method = self.plan.method
+        method, origin = self.plan.method, self.setup.origin
         assert isinstance(method, Direct)
+        start = None if origin is None else origin.solution
         best = best_stage(
             self,
             training,
             hooks,
-            lambda: solve_by_elements(self.problem, method, note, ahead),
+            lambda: solve_by_elements(self.problem, method, note, ahead, start),
             lambda: min(stages, key=lambda stage: stage.relative, default=None),
             "first stage of the elements",
         )
@@ -134,7 +135,7 @@ class ElementsStrategy(SteadyStrategy):
 
 def note_stage(training: Training, stage: ElementStage) -> None:
     """Record a stage as the last step of a training state."""
-    watch = make_monitor(stage.found.problem, stage.trial, None)
+    watch = make_monitor(stage.problem, stage.trial, None)
     training.step += 1
     training.seconds = stage.seconds
     training.theta = stage.theta
@@ -168,6 +169,6 @@ def outcome_of(setup: Setup, training: Training, stage: ElementStage, reason: st
         test_functions=stage.found.dofs,
         more={**said.more, "degree": space.degree, "degrees": stage.found.degrees, "cells": space.mesh.n_cells},
     )
-    solution = Solution(stage.found.problem, stage.trial, stage.theta, Metrics(account), training.history.table)
-    begun = None if stage.first is None else Solution(stage.first.found.problem, stage.first.trial, stage.first.theta)
+    solution = Solution(stage.problem, stage.trial, stage.theta, Metrics(account), training.history.table)
+    begun = None if stage.first is None else Solution(stage.first.problem, stage.first.trial, stage.first.theta)
     return SteadyOutcome(solution, estimator=stage.estimator, first=begun)

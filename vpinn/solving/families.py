@@ -22,7 +22,7 @@ from vpinn.metrics import Account, Accuracy, Metrics
 from vpinn.optimization import Plan, Training, history_row
 from vpinn.optimization.schedule import Schedule
 from vpinn.placement import HOST, Placement
-from vpinn.problem import Problem, Settings, member
+from vpinn.problem import Case, Problem, Settings, member
 from vpinn.process import settle_process
 from vpinn.solution import Solution
 from vpinn.solving.element_stages import solve_by_elements
@@ -68,7 +68,7 @@ class FamilyStrategy(Strategy):
         InputError: the family has no reduced space, for a reason that its statement shows.
     """
 
-    def __init__(self, problem: Problem, settings: Settings, placement: Placement) -> None:
+    def __init__(self, problem: Case, settings: Settings, placement: Placement) -> None:
         settle_process(placement.threads)
         solver = settings.solver
         plan = Plan(Reduced(solver.tolerance, solver.time_limit), Schedule(1.0, steps=STEPS))
@@ -234,7 +234,7 @@ def _checks(stage: FamilyStage, judged: list[Judged]) -> list[str]:
     return found
 
 
-def costs(stage: FamilyStage, family: Family, spent: float, stated: Problem, asked: float | None) -> dict[str, Any]:
+def costs(stage: FamilyStage, family: Family, spent: float, stated: Case, asked: float | None) -> dict[str, Any]:
     """Return what the family took, a query, elements of its mesh and degree, and elements chosen anew, in processor seconds.
 
     ``pays`` is the number of members from which the family is cheaper than each of the others.

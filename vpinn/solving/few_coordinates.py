@@ -22,7 +22,7 @@ from vpinn.optimization import METHODS, Plan, Training, history_row
 from vpinn.optimization.choice import MANY_DIMENSIONS
 from vpinn.optimization.schedule import Schedule
 from vpinn.placement import HERE, HOST, Placement
-from vpinn.problem import Problem, Settings
+from vpinn.problem import Case, Problem, Settings
 from vpinn.process import settle_process
 from vpinn.solution import Solution
 from vpinn.solving.staged import best_stage
@@ -95,7 +95,7 @@ class FewCoordinatesStrategy(Strategy):
         InputError: the problem has no equations at points.
     """
 
-    def __init__(self, problem: Problem, settings: Settings, placement: Placement) -> None:
+    def __init__(self, problem: Case, settings: Settings, placement: Placement) -> None:
         settle_process(placement.threads)
         method = METHODS[LeastSquares.name](settings)
         assert isinstance(method, LeastSquares)
@@ -224,13 +224,13 @@ def _counts(found: Sequence[Share]) -> list[dict[str, Any]]:
     ]
 
 
-def spaces_of_few_coordinates(problem: Problem) -> list[Trial]:
+def spaces_of_few_coordinates(problem: Case) -> list[Trial]:
     """Return the trial spaces that a run would compare, for ``vpinn check``; [] where another strategy solves the problem."""
     strategy = fits_few_coordinates(problem, problem.settings, HERE)
     return [] if strategy is None else strategy.spaces()
 
 
-def fits_few_coordinates(problem: Problem, settings: Settings, placement: Placement) -> FewCoordinatesStrategy | None:
+def fits_few_coordinates(problem: Case, settings: Settings, placement: Placement) -> FewCoordinatesStrategy | None:
     """Return the strategy where it applies; None where it does not, and the problem file leaves the choice open.
 
     Raises:

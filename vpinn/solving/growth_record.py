@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 from vpinn.analysis import make_monitor
 from vpinn.features import Stage
 from vpinn.optimization import Training, history_row
-from vpinn.problem import Problem
+from vpinn.problem import Case
 
 
-def row_of(problem: Problem, stage: Stage, step: int) -> tuple[float, ...]:
+def row_of(problem: Case, stage: Stage, step: int) -> tuple[float, ...]:
     """Return the row of the history for one stage."""
     watch = make_monitor(problem, stage.trial, None)
     return history_row(

@@ -19,7 +19,7 @@ from vpinn.metrics import Account, Accuracy, Metrics
 from vpinn.optimization import Plan, Training, history_row
 from vpinn.optimization.schedule import Schedule
 from vpinn.placement import HOST, Placement
-from vpinn.problem import Problem, Settings, refuse_time
+from vpinn.problem import Case, Settings, refuse_time
 from vpinn.process import settle_process
 from vpinn.solution import Solution
 from vpinn.solving.staged import best_stage
@@ -43,7 +43,7 @@ class InverseOutcome(Outcome):
     """
 
     stage: InferenceStage | None = None
-    plain: Problem | None = None
+    plain: Case | None = None
 
     @property
     def space(self) -> Trial:
@@ -71,7 +71,7 @@ class InverseOutcome(Outcome):
         accuracy = replace(metrics.accuracy, errors=errors, checks=[*metrics.accuracy.checks, *checks], more=more)
         return replace(self.solution, metrics=replace(metrics, accuracy=accuracy), cell_estimate=alone.cell_estimate)
 
-    def _errors(self, shown: Problem) -> dict[str, dict[str, Any]]:
+    def _errors(self, shown: Case) -> dict[str, dict[str, Any]]:
         if shown.exact:
             degree = 2 + 2 * self.stage.elements.mixed.highest.degree if self.stage else 10
             return TrueError(shown, self.solution.trial, independent_points(shown, degree))(self.solution.theta)
@@ -90,7 +90,7 @@ class Inference(Strategy):
     method: ClassVar[type[Elements] | type[March]]
     """With which the solution is found."""
 
-    def __init__(self, problem: Problem, settings: Settings, placement: Placement) -> None:
+    def __init__(self, problem: Case, settings: Settings, placement: Placement) -> None:
         settle_process(placement.threads)
         solver, inverse = settings.solver, problem.inverse
         assert inverse is not None
@@ -141,7 +141,7 @@ class InverseStrategy(Inference):
 
     method = Elements
 
-    def __init__(self, problem: Problem, settings: Settings, placement: Placement) -> None:
+    def __init__(self, problem: Case, settings: Settings, placement: Placement) -> None:
         super().__init__(problem, settings, placement)
         inverse = problem.inverse
         assert inverse is not None
@@ -166,7 +166,7 @@ class InverseStrategy(Inference):
         hooks.save(state, solution.trial)
         return lambda: InverseOutcome(solution, None, best, plain)
 
-    def _solution(self, training: Training, stage: InferenceStage, shown: Problem) -> Solution:
+    def _solution(self, training: Training, stage: InferenceStage, shown: Case) -> Solution:
         """Return the solution of a stage, with the metrics of the run."""
         model, posterior = stage.elements, stage.posterior
         mixed = model.mixed

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from vpinn.analysis import (
     Estimator,
     Freedom,
@@ -33,14 +35,17 @@ from vpinn.features import (
     with_network,
 )
 from vpinn.finite_elements import Level
+from vpinn.learning import last_layer_solved
 from vpinn.metrics import Metrics
 from vpinn.objective import Objective
-from vpinn.optimization import COLUMNS, Training
+from vpinn.optimization import COLUMNS, Training, history_row
+from vpinn.optimization.training import history_of_rows
 from vpinn.run_folder import network_of
 from vpinn.solving.cornered import cornered
 from vpinn.solving.element_stages import CHEAP
 from vpinn.solving.elements import Rival, make_rival, note_stage, outcome_of
 from vpinn.solving.growth_record import row_of, settle
+from vpinn.solving.origin import Origin
 from vpinn.solving.preparation import Setup
 from vpinn.solving.staged import best_stage
 from vpinn.solving.steady import SteadyStrategy, conclude, with_trial
@@ -50,7 +55,7 @@ from vpinn.trial import Features, Trial
 GROWN = ("tolerance", "grown", "time limit")
 """Reasons for the end of growth after which only the assessment is left."""
 SOON = 0.01
-"""Seconds given to the features if the time limit is already over when they start."""
+"""Seconds given to features if the time limit is over when they start."""
 RECIPES = 10
 """Approximate number of recipes for random features that are tried before the first stage."""
 GOOD = 1e-4
@@ -94,12 +99,13 @@ class LeastSquaresStrategy(SteadyStrategy):
     def solve(self, state: State, hooks: Hooks) -> Callable[[], Outcome]:
         """Add features until the residual and the error estimate are small enough, or no longer fall.
 
-        If the solution of a linear problem is not unique, only one stage is made; the assessment then tells that the problem has
-        many solutions. Otherwise, unless the problem file asks for least squares, finite elements are solved first if they take
-        less time than the choice of features. They become the solution if they are accurate enough, or more accurate than the
-        features.
+        If a linear problem has many solutions, only one stage is made; the assessment tells it. Otherwise, unless the file asks
+        for least squares, finite elements are solved first if they take less time than the choice of features. They become the
+        solution if they are accurate enough, or more accurate than the features.
         """
         self._began = time.perf_counter()
+        if self.setup.origin is not None:
+            return self._from_run(state, hooks, self.setup.origin)
         if state.record:
             return self._resumed(state, hooks)
         with hooks.signals.abandons():
@@ -126,9 +132,8 @@ class LeastSquaresStrategy(SteadyStrategy):
     def _elements_first(self, rival: Rival) -> str:
         """Return the reason why finite elements solve the problem and no features are tried; "" if features are tried.
 
-        Features are smooth and cannot follow data that jump or are narrow inside cells. Rigid rotations of a free body can be
-        removed from finite elements only. In other problems, finite elements come first if choosing the trial space and the
-        recipe of features would take longer than two stages of finite elements.
+        Features are smooth and cannot follow data that jump or are narrow inside cells. Rigid rotations can be removed from finite
+        elements only. In other problems, they come first if choosing trial space and recipe would take longer than two stages.
         """
         problem, objective = self.setup.problem, self.setup.objective
         unseen = unseen_data(problem, [measure.points for measure in objective.measures])
@@ -150,6 +155,22 @@ class LeastSquaresStrategy(SteadyStrategy):
             self._trials = (few,)
         return ""
 
+    def _from_run(self, state: State, hooks: Hooks, origin: Origin) -> Callable[[], Outcome]:
+        """Solve for the last layer of the features of another run, from its field if the problem is nonlinear."""
+        problem, training = self.setup.problem, state.training
+        with hooks.signals.abandons():
+            trial = origin.space(problem)
+            objective, theta, value = last_layer_solved(problem, trial, origin.features)
+        training.theta, training.best = theta, (theta, value)
+        training.step, training.seconds = 1, time.perf_counter() - self._began
+        row = history_row(step=1, seconds=training.seconds, loss=value * objective.unit, batch_size=objective.size)
+        training.history = history_of_rows(np.array([row]))
+        hooks.report(training)
+        training.stopped = "steps" if hooks.signals.signal is None else "signal"
+        hooks.save(state, trial)
+        setup = dataclasses.replace(with_trial(self.setup, trial, objective), reason=f"the features of {origin.folder}")
+        return lambda: conclude(setup, training, make_estimator(problem, trial, tests_degree(objective) or None))
+
     def _by_elements(self, state: State, hooks: Hooks, rival: Rival, why: str) -> Callable[[], Outcome]:
         """Return finite elements as the outcome; stages of features before them stay in the history."""
         training, stage = state.training, rival.best
@@ -163,8 +184,7 @@ class LeastSquaresStrategy(SteadyStrategy):
         training.stopped = rival.ended
         hooks.save(state, stage.trial)
         told = f"of degree {stage.found.space.degree} on {stage.found.mesh.n_cells:,} cells: {why}"
-        unique = self._freedom is Freedom.NONE
-        return lambda: dataclasses.replace(outcome_of(self.setup, training, stage, told), unique=unique)
+        return lambda: dataclasses.replace(outcome_of(self.setup, training, stage, told), unique=self._freedom is Freedom.NONE)
 
     def _resumed(self, state: State, hooks: Hooks) -> Callable[[], Outcome]:
         """Return the outcome of growth that had ended when its checkpoint was written."""
@@ -183,11 +203,11 @@ class LeastSquaresStrategy(SteadyStrategy):
     ) -> Callable[[], Outcome]:
         def concluded() -> Outcome:
             found = conclude(with_trial(self.setup, trial, objective), state.training, estimator)
-            metrics = Metrics.of(found.solution.metrics)
-            assert metrics.account is not None
-            account = dataclasses.replace(metrics.account, more={**metrics.account.more, "best_step": state.record["best"]})
-            solution = dataclasses.replace(found.solution, metrics=Metrics(account))
-            return dataclasses.replace(found, solution=solution, unique=self._freedom is Freedom.NONE)
+            account = Metrics.of(found.solution.metrics).account
+            assert account is not None
+            account = dataclasses.replace(account, more={**account.more, "best_step": state.record["best"]})
+            own = dataclasses.replace(found.solution, metrics=Metrics(account))
+            return dataclasses.replace(found, solution=own, unique=self._freedom is Freedom.NONE)
 
         hooks.save(state, trial)
         return concluded

@@ -24,7 +24,7 @@ from vpinn.march import (
     times_of,
 )
 from vpinn.metrics import Accuracy, Metrics
-from vpinn.problem import Problem
+from vpinn.problem import Case
 from vpinn.solution import Solution
 from vpinn.solving.strategy import Outcome
 
@@ -51,7 +51,7 @@ class MarchOutcome(Outcome):
     """
 
     _: KW_ONLY
-    timed: Problem
+    timed: Case
     stage: MarchStage
     stages: Marches
     ended: str

@@ -32,7 +32,7 @@ from vpinn.metrics import Account, Accuracy, Metrics
 from vpinn.optimization import Plan, Training, history_row
 from vpinn.optimization.schedule import Schedule
 from vpinn.placement import HOST, Placement
-from vpinn.problem import Problem, Settings, output_times
+from vpinn.problem import Case, Settings, output_times
 from vpinn.process import settle_process
 from vpinn.solving.march_outcome import MarchOutcome, true_gap
 from vpinn.solving.steady import imposed_of
@@ -56,7 +56,7 @@ class MarchStrategy(Strategy):
         InputError: The problem cannot be solved by a march.
     """
 
-    def __init__(self, problem: Problem, settings: Settings, placement: Placement) -> None:
+    def __init__(self, problem: Case, settings: Settings, placement: Placement) -> None:
         settle_process(placement.threads)
         self._goes_on: Callable[[], bool] = lambda: True
         self._best: MarchStage | None = None  # of a run that ended already
@@ -198,14 +198,14 @@ def arrays_of_stage(stage: MarchStage) -> tuple[dict[str, np.ndarray[Any, Any]],
     return {f"stage.{name}": array for name, array in arrays.items()}, meta
 
 
-def kept_stage(problem: Problem, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> MarchStage:
+def kept_stage(problem: Case, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> MarchStage:
     """Return the march in a checkpoint."""
     own = {name.removeprefix("stage."): array for name, array in arrays.items() if name.startswith("stage.")}
     return stage_of(problem, own, meta)
 
 
 def load_in_time(
-    problem: Problem, arrays: Mapping[str, Any], meta: Mapping[str, Any], metrics: Mapping[str, Any]
+    problem: Case, arrays: Mapping[str, Any], meta: Mapping[str, Any], metrics: Mapping[str, Any]
 ) -> MarchedSolution:
     """Return the solution in the checkpoint of a march.
 

@@ -8,7 +8,7 @@ import math
 from vpinn.domain import Inside
 from vpinn.march import MarchedSolution
 from vpinn.metrics import Metrics
-from vpinn.problem import Problem
+from vpinn.problem import Case
 from vpinn.solution import Solution
 from vpinn.solution_in_time import SpaceTimeSolution
 
@@ -16,14 +16,14 @@ DEGREE, COUNT = 12, 4096
 """Degree of the rule, or number of points where there are no cells, for errors at the last instant."""
 
 
-def in_time(problem: Problem, found: Solution) -> Solution:
+def in_time(problem: Case, found: Solution) -> Solution:
     """Return what was found as a solution of the problem, which is one in time where the problem is."""
     if problem.clock is None or isinstance(found, MarchedSolution):
         return found
     return SpaceTimeSolution.of(problem, found)
 
 
-def with_final_errors(problem: Problem, found: Solution) -> Solution:
+def with_final_errors(problem: Case, found: Solution) -> Solution:
     """Return a solution with its errors at the last instant (``relative_l2_final``), where the exact one is known."""
     solution = in_time(problem, found)
     if not isinstance(solution, SpaceTimeSolution) or not problem.exact:

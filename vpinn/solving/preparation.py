@@ -21,7 +21,7 @@ from vpinn.features import PILOT, Elements, LeastSquares, Objectives, objective_
 from vpinn.finite_elements import check as check_finite_elements
 from vpinn.finite_elements import check_balance
 from vpinn.forms import Background, components, evaluate
-from vpinn.objective import Objective, highest_order, make_objective
+from vpinn.objective import Objective, Resolution, highest_order, make_objective
 from vpinn.optimization import (
     Method,
     Plan,
@@ -37,9 +37,10 @@ from vpinn.optimization import (
     with_layers,
 )
 from vpinn.placement import HERE, Placement
-from vpinn.problem import Problem, Settings, over_time, refuse_several
+from vpinn.problem import Case, Problem, Settings, over_time, refuse_several
 from vpinn.process import settle_process
 from vpinn.solving.beside import begin
+from vpinn.solving.origin import Origin
 from vpinn.trial import Trial, elements_trial, make_trial
 
 FIRST = 2
@@ -64,9 +65,10 @@ class Setup:
         objectives: Objectives of least squares that were built so far; None for other methods.
         reason: Why this method was chosen.
         begun: Start of training; None for methods without steps.
+        origin: Another run that this one starts from; None for a start of its own.
     """
 
-    problem: Problem
+    problem: Case
     settings: Settings
     trial: Trial
     objective: Objective
@@ -75,9 +77,10 @@ class Setup:
     objectives: Objectives | None = None
     reason: str = ""
     begun: Start | None = None
+    origin: Origin | None = None
 
     @property
-    def stated(self) -> Problem:
+    def stated(self) -> Case:
         """The problem in the formulation that is solved, which may differ from that of the file (energy, weak or strong)."""
         return stated_problem(self.problem, self.trial, self.plan.method.name)
 
@@ -90,7 +93,11 @@ class Setup:
 
 
 def prepare(
-    problem: Problem, placement: Placement = HERE, trains: bool = True, settings: Settings | None = None
+    problem: Case,
+    placement: Placement = HERE,
+    trains: bool = True,
+    settings: Settings | None = None,
+    origin: Origin | None = None,
 ) -> Setup:
     """Return trial space, objective and plan of a problem.
 
@@ -101,6 +108,7 @@ def prepare(
             for by least squares at a part of the points. If not, as for ``vpinn check``, the objective has the units of the
             problem file; its arrays have the same shapes.
         settings: Settings to use; default those of the problem file.
+        origin: Another run to start from; None for a start of its own.
 
     Raises:
         InputError: The problem cannot be solved as stated, or the device does not support the precision.
@@ -119,10 +127,10 @@ def prepare(
     refused = ""
     for name in others:
         try:
-            return _prepare(problem, settings, name, placement, trains)
+            return _prepare(problem, settings, name, placement, trains, origin)
         except InputError as error:
             refused = refused or error.message
-    found = _prepare(problem, settings, last, placement, trains)
+    found = _prepare(problem, settings, last, placement, trains, origin)
     return dataclasses.replace(found, reason=reason(problem, settings, last, refused))
 
 
@@ -155,7 +163,7 @@ def _told(place: NDArray[np.float64]) -> str:
     return ", ".join(f"{axis} = {value:.4g}" for axis, value in zip("xyz", place, strict=False))
 
 
-def _check_exact(problem: Problem) -> None:
+def _check_exact(problem: Case) -> None:
     """Refuse an exact solution that is not real and finite everywhere in the domain, before any work is done.
 
     Raises:
@@ -171,9 +179,11 @@ def _check_exact(problem: Problem) -> None:
                 raise InputError("it is not real and finite everywhere in the domain; nothing can be compared with it")
 
 
-def _prepare(problem: Problem, settings: Settings, name: str, placement: Placement, trains: bool) -> Setup:
+def _prepare(
+    problem: Case, settings: Settings, name: str, placement: Placement, trains: bool, origin: Origin | None
+) -> Setup:
     if name == Elements.name:
-        return _with_elements(problem, settings, placement.home.alone)
+        return dataclasses.replace(_with_elements(problem, settings, placement.home.alone), origin=origin)
     direct = name == LeastSquares.name
     others: tuple[Trial, ...] = ()
     objectives: Objectives | None = None
@@ -198,7 +208,7 @@ def _prepare(problem: Problem, settings: Settings, name: str, placement: Placeme
         def made(space: Trial, where: Placement, unit: float) -> Objective:
             return trained_objective(problem, settings, space, name, where, unit)
 
-        begun = begin(problem, trial, made, placement)
+        begun = begin(problem, trial, made, placement, origin)
         trial, objective = begun.trial, begun.objective
     with problem.source.located("batch"):
         plan = make_plan(name, settings, objective)
@@ -208,15 +218,16 @@ def _prepare(problem: Problem, settings: Settings, name: str, placement: Placeme
     if not plan.samplers and isinstance(plan.method, Method) and plan.method.descends:
         trained = partial(trained_objective, problem, trial=trial, name=name, placement=placement, unit=objective.unit)
         plan = dataclasses.replace(plan, rules=make_rules(problem, settings, objective, trained))
-    return Setup(problem, settings, trial, objective, plan, others, objectives, reason(problem, settings, name), begun)
+    return Setup(problem, settings, trial, objective, plan, others, objectives, reason(problem, settings, name), begun, origin)
 
 
-def _with_elements(problem: Problem, settings: Settings, placement: Placement) -> Setup:
+def _with_elements(problem: Case, settings: Settings, placement: Placement) -> Setup:
     """Return the setup of finite elements, of the lowest degree that will be used."""
     mesh, outputs = check_finite_elements(problem, FIRST, 0), sum(unknown.components for unknown in problem.unknowns)
     space = LagrangeSpace(mesh, FIRST)
     trial = elements_trial(problem, space, np.zeros((outputs, space.size)))
-    objective = make_objective(stated_problem(problem, trial, Elements.name), trial, placement, test_degree=FIRST)
+    stated = stated_problem(problem, trial, Elements.name)
+    objective = make_objective(stated, trial, placement, Resolution(tests=FIRST))
     with problem.source.located("batch"):
         plan = make_plan(Elements.name, settings, objective)
     return Setup(problem, settings, trial, objective, plan, reason=reason(problem, settings, Elements.name))

@@ -10,7 +10,7 @@ from typing import TypedDict, Unpack
 from rich.console import Console
 
 from vpinn.optimization import Plan, Training
-from vpinn.problem import Problem
+from vpinn.problem import Case
 from vpinn.solution import Solution
 from vpinn.solving.events import Callback, phases
 from vpinn.solving.run import Report
@@ -33,10 +33,11 @@ class Options(TypedDict, total=False):
     overwrite: bool
     threads: int | None
     device: str | None
+    start: str | os.PathLike[str] | None
 
 
 def solve(
-    problem: Problem,
+    problem: Case,
     directory: str | os.PathLike[str] | None = None,
     *,
     callbacks: Sequence[Callback] = (),
@@ -52,7 +53,7 @@ def solve(
         callbacks: called with every `Event`; one that returns False after a step or stage ends the run, which is then assessed.
         progress: whether to show a bar; by default in terminals and notebooks.
         report: called with the training state and its plan after every step.
-        **options: method, resume, overwrite, threads and device, see `Options`.
+        **options: method, resume, overwrite, threads, device and start, see `Options`.
 
     Returns:
         the solution with its errors, error estimate and metrics; without these where a signal ended training.

@@ -10,37 +10,34 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from vpinn import run_files, run_folder
-from vpinn.eigen import mode_problem
-from vpinn.families import Family
-from vpinn.inference import found_problem
+from vpinn.errors import InputError
 from vpinn.interrupt import Interrupt
 from vpinn.metrics import Cost, Metrics, Seconds
 from vpinn.objective import expected_points
-from vpinn.optimization import Plan, Training, load_arrays, samples_of
-from vpinn.placement import Placement, wide
-from vpinn.problem import Problem, Settings, check_settings_in_time, is_marched, member, over_time
+from vpinn.optimization import Plan, Training
+from vpinn.placement import Placement
+from vpinn.problem import Case, Settings, check_settings_in_time
 from vpinn.problem.validation import validate
 from vpinn.process import available_cores, peak_memory_mb, usual_threads
 from vpinn.solution import Solution
 from vpinn.solving.divided import check_workers
 from vpinn.solving.events import Callback, Teller
-from vpinn.solving.families import answered
-from vpinn.solving.marching import arrays_of_stage, load_in_time
+from vpinn.solving.loaded import OUTLET, read_origin
+from vpinn.solving.marching import arrays_of_stage
+from vpinn.solving.origin import Origin
 from vpinn.solving.over_time import in_time, with_final_errors
 from vpinn.solving.strategies import make_strategy
 from vpinn.solving.strategy import Hooks, Outcome, Space, State, Strategy
 from vpinn.storage import claimed
-from vpinn.trial import ACTIVATIONS, Trial
+from vpinn.trial import Trial
 from vpinn.workers import Group, joined, local_workers
 
 Report = Callable[[Training, Plan], None]
 
 
 def solve(  # noqa: PLR0913 (keywords of the public interface)
-    problem: Problem,
+    problem: Case,
     directory: str | os.PathLike[str] | None = None,
     *,
     method: str | None = None,
@@ -51,6 +48,7 @@ def solve(  # noqa: PLR0913 (keywords of the public interface)
     report: Report | None = None,
     interrupt: Interrupt | None = None,
     callbacks: Sequence[Callback] = (),
+    start: str | os.PathLike[str] | None = None,
 ) -> Solution:
     """Solve a problem.
 
@@ -65,6 +63,8 @@ def solve(  # noqa: PLR0913 (keywords of the public interface)
         report: Called after every step or stage.
         interrupt: Signals received by the process; by default they are caught while this call lasts.
         callbacks: Called with the events of the run; one that returns False after a step or stage ends it.
+        start: Run folder of another run to start from: its weights where a network is trained, its features with least
+            squares, its field with elements.
 
     Returns:
         The solution with its errors, error estimate and metrics; without these if a signal ended training.
@@ -88,10 +88,11 @@ def solve(  # noqa: PLR0913 (keywords of the public interface)
         teller = Teller(callbacks if group.first else (), signals)
         teller.phase("set-up")
         with signals.abandons():
-            strategy = make_strategy(problem, settings, placement)
+            origin = _origin(start, folder, resume)
+            strategy = make_strategy(problem, settings, placement, origin)
             state = strategy.start()
         if folder is not None:
-            state = _begin(strategy, state, folder, resume, group)
+            state = _begin(strategy, state, folder, resume, group, origin)
         ready = time.perf_counter() - began
 
         def save(reached: State, space: Space, solution: Solution | None = None) -> None:
@@ -130,81 +131,20 @@ def _telling(report: Report | None, teller: Teller, plan: Plan) -> Callable[[Tra
     return tell
 
 
-def load(directory: str | os.PathLike[str], problem: Problem | None = None) -> Solution:
-    """Return the solution of a finished or unfinished run folder.
-
-    Raises:
-        InputError: The folder holds no run, or one of a problem made in Python, which has no problem file.
-        StorageError: Files of the run are damaged.
-    """
-    folder = Path(directory)
-    if problem is None:
-        problem = run_folder.read_problem_of(folder)
-    arrays, meta = load_arrays(folder / run_files.CHECKPOINT)
-    with run_folder.understood(folder):
-        if problem.inverse is not None:
-            problem = found_problem(problem, meta["inferred"]["margin"], meta["inferred"]["coefficients"])[problem.clock is None]
-        if "march" in meta or (problem.clock is not None and is_marched(problem.settings, problem.domain)):
-            marched = load_in_time(problem, arrays, meta, run_files.read_json(folder / run_files.METRICS) or {})
-            return dataclasses.replace(marched, outlet=OUTLET)
-        posed, training = problem, Training.from_arrays(arrays, meta)
-        problem = over_time(problem)
-        if problem.eigen is not None:
-            problem = mode_problem(problem, [complex(*pair) if pair[1] else pair[0] for pair in meta["eigenvalues"]])
-        family = Family.restored(problem, arrays, meta) if "family" in meta else None
-        if problem.parameters is not None:
-            problem = member(problem, problem.parameters.center)
-        problem, trial = run_folder.space_of(problem, arrays, meta)
-        theta = torch.from_numpy(arrays["solution"]) if "solution" in arrays else training.best[0]
-        if theta.shape != (trial.network.size,) or trial.network.activation not in ACTIVATIONS:
-            raise ValueError(f"{len(theta)} parameters of {trial.network.activation}")
-        metrics = run_files.read_json(folder / run_files.METRICS) or {}
-        history = training.history.table
-        samples = samples_of(training.state)
-    members = None if family is None else answered(family, family.parameters.center).members
-    found = Solution(problem, trial, wide(theta), metrics, history, arrays.get("cell_estimate"), samples, OUTLET, members)
-    return in_time(posed, found)
-
-
-class RunOutlet:
-    """Writes and draws solutions of runs; drawing is loaded when it is needed."""
-
-    def export(self, solution: Solution, path: Path, refine: int) -> None:
-        """Write a solution to a file; see ``Solution.export``."""
-        from vpinn.output import write
-
-        write(solution, path, refine)
-
-    def plot(self, solution: Solution) -> Any:
-        """Return a figure of all unknowns."""
-        from vpinn.output.notebook import plot
-
-        return plot(solution)
-
-    def page(self, solution: Solution) -> str:
-        """Return a solution as HTML for notebooks."""
-        from vpinn.output.notebook import page
-
-        return page(solution)
-
-
-OUTLET = RunOutlet()
-
-
 def _check_vacant(folder: Path | None, resume: bool, overwrite: bool) -> None:
     """Check that a run may write into its folder, if it has one."""
     if folder is not None:
         run_files.check_vacant(folder, resume, overwrite)
 
 
-def _placed(problem: Problem, settings: Settings, device: str | None, threads: int | None) -> Placement:
+def _placed(problem: Case, settings: Settings, device: str | None, threads: int | None) -> Placement:
     """Return device, threads and workers of a run, after a check that the workers have the same problem and enough cores.
 
     Raises:
         InputError: there is no such device, or the workers cannot share the work.
     """
     group = joined(settings.parallel.backend)
-    usual = min(usual_threads(expected_points(problem)), max(1, available_cores() // local_workers()))
+    usual = min(usual_threads(expected_points(problem, settings)), max(1, available_cores() // local_workers()))
     placement = _with(Placement.of(device, threads or usual), group)
     check_workers(problem, placement)
     return placement
@@ -215,10 +155,32 @@ def _with(placement: Placement, group: Group) -> Placement:
     return dataclasses.replace(placement, group=group)
 
 
-def _begin(strategy: Strategy, state: State, folder: Path, resume: bool, group: Group) -> State:
+def _origin(start: str | os.PathLike[str] | None, folder: Path | None, resume: bool) -> Origin | None:
+    """Return the run to start from; one that is resumed keeps its own.
+
+    Raises:
+        InputError: there is no such run, or a resumed run started from another one, or from one that has changed since.
+    """
+    record = run_files.read_json(folder / run_files.RUN) if resume and folder is not None else None
+    known = (record or {}).get("from", {})
+    if start is None and not known:
+        return None
+    origin = read_origin(Path(known["run"] if start is None else start))
+    if resume and known.get("sha256") != origin.digest:
+        raise InputError(
+            f"{folder}: --resume goes on from where the run began, but {origin.folder} is another start, or has changed; start "
+            "anew with --overwrite"
+        )
+    return origin
+
+
+def _begin(
+    strategy: Strategy, state: State, folder: Path, resume: bool, group: Group, origin: Origin | None
+) -> State:
     """Prepare the run folder; return the given state or, if the run is resumed, the state of its checkpoint."""
     problem, placement = strategy.problem, _with(strategy.placement, group)
     described = run_folder.describe(problem, strategy.settings, strategy.plan.method.name, placement)
+    described |= {} if origin is None else {"from": origin.told}
     if resume:
         held = group.by_first(lambda: run_folder.resumed(folder, described, placement.device))
         with run_folder.understood(folder):
@@ -237,7 +199,7 @@ def _kept(state: State, space: Space) -> Iterator[tuple[run_folder.Arrays, dict[
         yield arrays_of_stage(space)
 
 
-def _closed(problem: Problem, outcome: Outcome, training: Training, placement: Placement, began: float, ready: float) -> Solution:
+def _closed(problem: Case, outcome: Outcome, training: Training, placement: Placement, began: float, ready: float) -> Solution:
     """Return the assessed solution, with the time and memory of the run in its metrics."""
     solution = with_final_errors(problem, outcome.assessed())
     metrics = Metrics.of(solution.metrics)
@@ -249,7 +211,7 @@ def _closed(problem: Problem, outcome: Outcome, training: Training, placement: P
     return dataclasses.replace(solution, metrics=dataclasses.replace(metrics, account=account, cost=cost))
 
 
-def asking(problem: Problem, method: str) -> Settings:
+def asking(problem: Case, method: str) -> Settings:
     """Return the settings of a problem, with another method.
 
     Raises:

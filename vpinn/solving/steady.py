@@ -25,7 +25,7 @@ from vpinn.optimization import (
     with_tangents,
 )
 from vpinn.placement import wide
-from vpinn.problem import Problem
+from vpinn.problem import Case
 from vpinn.solution import Solution
 from vpinn.solving.divided import check_shares
 from vpinn.solving.preparation import Setup
@@ -61,7 +61,7 @@ class SteadyOutcome(Outcome):
 
     objective: Objective | None = None
     estimator: Estimator | None = None
-    stated: Problem | None = None
+    stated: Case | None = None
     checks: tuple[str, ...] = ()
     first: Solution | None = None
     unique: bool = False

@@ -14,7 +14,7 @@ from vpinn.interrupt import Interrupt
 from vpinn.march import MarchStage
 from vpinn.optimization import Plan, Training
 from vpinn.placement import Placement
-from vpinn.problem import Problem, Settings
+from vpinn.problem import Case, Settings
 from vpinn.solution import Solution
 from vpinn.trial import Trial
 
@@ -118,7 +118,7 @@ class Strategy(ABC):
         space: Space of the parameters in the first state; None if the strategy chooses it later.
     """
 
-    def __init__(self, problem: Problem, settings: Settings, plan: Plan, placement: Placement, space: Space) -> None:
+    def __init__(self, problem: Case, settings: Settings, plan: Plan, placement: Placement, space: Space) -> None:
         self.problem = problem
         self.settings = settings
         self.plan = plan

@@ -11,7 +11,7 @@ from typing import Any
 
 from vpinn import run_files
 from vpinn.errors import InputError
-from vpinn.problem import Problem, read_problem
+from vpinn.problem import Case, read_problem
 from vpinn.solution import Solution
 
 _OUTSIDE_BRACKETS = re.compile(r",(?![^\[]*\])")
@@ -31,7 +31,7 @@ class Member:
 
     values: dict[str, str]
     folder: Path
-    problem: Problem
+    problem: Case
     metrics: dict[str, Any] | None = None
 
     @property

@@ -6,12 +6,12 @@ from typing import Any
 
 from torch import Tensor
 
-from vpinn.problem import Problem
+from vpinn.problem import Case
 from vpinn.trial.features import Features
 from vpinn.trial.trial import Trial
 
 
-def coefficients_of(problem: Problem, trial: Trial, theta: Tensor) -> dict[str, Any]:
+def coefficients_of(problem: Case, trial: Trial, theta: Tensor) -> dict[str, Any]:
     """Return the coefficients of enrich functions and corner functions in a solution, as values for JSON.
 
     Args:

@@ -149,8 +149,9 @@ def _refuse(problem: Problem, number: int, what: str, points: Points, values: np
     bad = np.flatnonzero(~np.isfinite(values))
     if len(bad):
         place = ", ".join(f"{coordinate:.6g}" for coordinate in points.x[bad[0]])
+        text = problem.source.data["network"]["enrich"][number]
         raise InputError(
-            f"the enrich function {problem.settings.network.enrich[number]!r} has no finite {what} at the point ({place}); "
+            f"the enrich function {text!r} has no finite {what} at the point ({place}); "
             "keep its singular points and lines outside the domain or on vertices of the mesh",
             problem.where("network", "enrich", number),
         )

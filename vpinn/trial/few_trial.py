@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from vpinn.problem import Problem
+from vpinn.problem import Case
 from vpinn.trial.few_coordinates import FewCoordinates, Term
 from vpinn.trial.polynomials import FAMILIES
 from vpinn.trial.trial import ROWS, Trial, make_trial
 
 
-def few_trial(problem: Problem, terms: Sequence[Term], penalised: bool = False) -> Trial:
+def few_trial(problem: Case, terms: Sequence[Term], penalised: bool = False) -> Trial:
     """Return the trial space of sums of given functions, with the conditions of a problem.
 
     Args:
@@ -36,7 +36,7 @@ def stored(trial: Trial) -> dict[str, Any]:
     return {"terms": trial.network.terms, "penalised": all(one.how == "penalty" for one in trial.imposed)}
 
 
-def restored(problem: Problem, kept: Mapping[str, Any]) -> Trial:
+def restored(problem: Case, kept: Mapping[str, Any]) -> Trial:
     """Return the trial space of which ``stored`` has kept this."""
     terms = [tuple((int(i), int(degree)) for i, degree in term) for term in kept["terms"]]
     return few_trial(problem, terms, kept["penalised"])

@@ -18,7 +18,7 @@ from ufl.core.expr import Expr
 from vpinn.domain import BoundaryPart, Box, Disk, LagrangeSpace, Mesh, Polygon, bare_points, functions_per_cell, polygon_of
 from vpinn.errors import InputError
 from vpinn.forms import Background, Field, components, evaluate
-from vpinn.problem import Condition, Problem
+from vpinn.problem import Case, Condition, Problem
 from vpinn.trial.corner_chart import CornerChart
 from vpinn.trial.corners import corner_functions
 from vpinn.trial.enrichment import Enriched, vanishes
@@ -112,7 +112,7 @@ class Trial:
 
 
 def make_trial(
-    problem: Problem, rows: bool = False, corners: bool = False, layers: Sequence[int] | None = None
+    problem: Case, rows: bool = False, corners: bool = False, layers: Sequence[int] | None = None
 ) -> Trial:
     """Return the trial space of a problem.
 

@@ -25,7 +25,7 @@ from vpinn.features.orthonormal.in_time import AtPoints
 from vpinn.features.orthonormal.space import Derivative
 from vpinn.finite_elements import condition_points
 from vpinn.forms import Background, components
-from vpinn.problem import Clock, Condition, Problem, frozen
+from vpinn.problem import Case, Clock, Condition, Problem, frozen
 from vpinn.problem.operators import gradient
 from vpinn.trial import MeshField, Trial, harmonic, make_trial, on_box
 
@@ -73,7 +73,7 @@ class LiftAtPoints(Protocol):
         """Return values and derivatives at time t."""
 
 
-def homogeneous(problem: Problem) -> Trial:
+def homogeneous(problem: Case) -> Trial:
     """Return the trial space whose unknowns vanish wherever the problem prescribes them.
 
     Raises:

@@ -15,7 +15,7 @@ from vpinn.domain import REGIONS, Region
 from vpinn.features.orthonormal.in_time import uniform
 from vpinn.finite_elements import coefficients
 from vpinn.forms import Graph, Jet, Node, Tape, compile_tapes, derivatives
-from vpinn.objective.statement import Integrands
+from vpinn.objective.integrands import Integrands
 from vpinn.problem import Problem
 
 Derivative: TypeAlias = tuple[int, ...]
