@@ -191,10 +191,12 @@ def arrays_of_space(trial: Trial) -> tuple[Arrays, dict[str, Any]]:
         meta["scales"] = astuple(trial.scales)
     if trial.space is not None:
         arrays["elements"], meta["elements"] = np.stack([field.values for field in trial.elements]), trial.space.degree
-        arrays |= {f"bisected.{k}": marked for k, marked in enumerate(trial.space.mesh.bisected)}
     if trial.beside is not None:
         arrays["beside"] = np.stack([field.values for field in trial.beside.fields])
         meta["beside"] = [trial.beside.degree, trial.beside.why]
+    space = trial.space if trial.beside is None else trial.beside.space
+    if space is not None:
+        arrays |= {f"bisected.{k}": marked for k, marked in enumerate(space.mesh.bisected)}
     if isinstance(trial.network, Near):
         meta["places"] = trial.network.places
     meta |= stored(trial)
@@ -225,10 +227,11 @@ def space_of(problem: Case, arrays: Mapping[str, Any], meta: Mapping[str, Any]) 
         arrays: Arrays of the checkpoint.
         meta: JSON part of the checkpoint.
     """
+    marks = [arrays[f"bisected.{k}"] for k in range(sum(name.startswith("bisected.") for name in arrays))]
+    if marks or "elements" in meta:
+        problem = replace(problem, domain=replayed(problem.domain.with_cells(), marks))
     if "elements" in meta:
-        marks = (arrays[f"bisected.{k}"] for k in range(sum(name.startswith("bisected.") for name in arrays)))
-        mesh = replayed(problem.domain.with_cells(), marks)
-        problem = replace(problem, domain=mesh)
+        mesh = problem.domain.with_cells()
         return problem, elements_trial(problem, LagrangeSpace(mesh, meta["elements"]), arrays["elements"])
     if "terms" in meta:
         return problem, restored(problem, meta)

@@ -244,7 +244,8 @@ def test_verdicts() -> None:
     assert Finding(1, "q", 1.0, 1.19, 0.065).verdict == "undecided: its error is as large as the gap"
     assert Finding(1, "q", 1.0, 1.5, 3.0).verdict == "undecided: its error is as large as the gap"
     assert Finding(1, "q", 1.0, 1.2, 0.01, "why").verdict == "fails by 20 %: why"
-    assert Finding(1, "q", 1.0, 1.2, 0.01, "why", 0.25).verdict == "holds"
+    assert Finding(1, "q", 1.0, 1.2, 0.01, "why", 0.25).verdict == "equal within 22 %"
+    assert Finding(12, "q", 64.4, 96.4, 7.0, "why", 0.5).verdict == "equal within 72 %"
     assert Finding(1, "q", 364.0, 49.0, 0.0, "flat").verdict == "fails by a factor of 7.4: flat"
     assert Finding(1, "q", -1.0, 1.0, 0.1).verdict == "fails"
     for measured, error in ((1.5, 0.01), (1.5, 0.2)):

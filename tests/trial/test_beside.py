@@ -16,6 +16,7 @@ from vpinn.analysis.estimate import make_estimator
 from vpinn.domain import CellPoints, FacetPoints, l_shape, rectangle
 from vpinn.errors import InputError
 from vpinn.problem import make_problem
+from vpinn.run_folder import arrays_of_space, space_of
 from vpinn.solving import load, prepare, solve
 from vpinn.solving.beside import coarse_elements
 from vpinn.trial import Evaluator
@@ -40,8 +41,8 @@ def fields(setup: Any, theta: torch.Tensor, points: Any) -> np.ndarray:
 
 
 def test_without_the_network_they_are_the_solution_and_conditions_hold_with_it() -> None:
-    problem = joined()
-    setup = prepare(problem)
+    setup = prepare(joined())
+    problem = setup.problem
     assert setup.trial.beside is not None
     assert (setup.trial.beside.degree, setup.trial.beside.why) == (3, "the form differs between parts of the domain")
     theta = setup.trial.network.initial(torch.Generator().manual_seed(1))
@@ -68,7 +69,7 @@ def test_a_run_ends_nearer_than_elements_of_a_degree_less(form: dict[str, Any]) 
     places = [[0.3, 0.2], [0.8, 0.7], [0.5, 0.5]]
     exact, elements = (vpinn.solve_fem(problem, degree).evaluate(places)["u"] for degree in (6, 2))
     assert np.abs(solution.evaluate(places)["u"] - exact).max() <= np.abs(elements - exact).max()
-    assert solution.metrics["beside"] == {"degree": 3, "why": "the form differs between parts of the domain"}
+    assert solution.metrics["beside"] == {"degree": 3, "cells": 18, "why": "the form differs between parts of the domain"}
 
 
 def part(source: str, cells: int = 8, **changed: Any) -> vpinn.Problem:
@@ -111,7 +112,30 @@ def test_their_degree_is_that_from_which_a_higher_one_gains_little() -> None:
         weak="inner(grad(u), grad(v))*dx - v*dx",
         boundary=[{"on": "all", "value": 0}],
     )
-    assert [coarse_elements(problem)[0].space.degree for problem in (smooth, corner)] == [2, 3]
+    assert [coarse_elements(problem, 1.0).found.space.degree for problem in (smooth, corner)] == [2, 3]
+
+
+def test_cells_are_bisected_around_corners_where_a_higher_degree_gains_little() -> None:
+    """Where heat leaves by a side next to a hot one, the flux at their corner is infinite."""
+    problem = make_problem(
+        dataclasses.replace(rectangle(cells=6), shape=None),
+        unknowns={"u": "scalar"},
+        energy="0.5*inner(grad(u), grad(u))*dx + 5*u**2*ds('right')",
+        boundary=[{"on": "bottom", "value": "1"}],
+        network={"layers": [6]},
+        solver={"method": "gauss-newton", "steps": 2},
+    )
+    places = np.array([[0.9, 0.1], [0.5, 0.5], [0.97, 0.6]])
+    exact = coarse_elements(problem)
+    assert exact.relative < 1e-2 < coarse_elements(problem, 1.0).relative
+    right = vpinn.solve_fem(exact.found.problem, 6).evaluate(places)["u"]
+    solution = solve(problem, threads=1)
+    assert solution.problem.domain.n_cells > problem.domain.n_cells
+    found = solution.evaluate(places)["u"]
+    coarse = vpinn.solve_fem(problem, 3).evaluate(places)["u"]
+    assert np.abs(found - right).max() < 0.1 * np.abs(coarse - right).max()
+    kept, trial = space_of(problem, *arrays_of_space(solution.trial))
+    np.testing.assert_array_equal(vpinn.Solution(kept, trial, solution.theta).evaluate(places)["u"], found)
 
 
 def test_a_run_folder_keeps_them(tmp_path: Path) -> None:
@@ -126,7 +150,7 @@ def test_a_run_folder_keeps_them(tmp_path: Path) -> None:
     whole = solve(problem, tmp_path / "run", threads=1)
     places = [[-0.5, 0.5], [0.5, 0.5]]
     np.testing.assert_array_equal(load(tmp_path / "run").evaluate(places)["u"], whole.evaluate(places)["u"])
-    assert whole.metrics["beside"] == {"degree": 1, "why": "as the problem file asks"}
+    assert whole.metrics["beside"] == {"degree": 1, "cells": 24, "why": "as the problem file asks"}
 
 
 def test_none_where_they_are_not_wanted_or_the_solution_does_not_kink() -> None:

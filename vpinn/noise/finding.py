@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 CONFIDENCE = 3.0
 """Number of standard errors up to which a difference counts as chance."""
+TOLERANCE = 0.1
+"""Relative difference up to which an equation holds; with a larger tolerance of its own it is "equal within x %" at most."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Finding:
     measured: float
     error: float = 0.0
     reason: str = ""
-    tolerance: float = 0.1
+    tolerance: float = TOLERANCE
     bound: Literal["", "at most"] = ""
     outside: str = ""
 
@@ -44,11 +46,12 @@ class Finding:
     def verdict(self) -> str:
         """Whether prediction and measurement agree, in words.
 
-        - "holds": The difference and the standard error are both within the tolerance. For a bound: the measurement is below it
-          by at least ``CONFIDENCE`` standard errors.
+        - "holds": The difference and the standard error are both within the tolerance, and within ``TOLERANCE``. For a bound: the
+          measurement is below it by at least ``CONFIDENCE`` standard errors.
         - "fails …": The difference exceeds the tolerance and ``CONFIDENCE`` standard errors. For a bound: the measurement is
           above it by more than ``CONFIDENCE`` standard errors.
-        - "equal within x %": Neither of these, but the difference and two standard errors add up to at most three tolerances.
+        - "equal within x %": Neither of these, but the difference and two standard errors add up to at most x %, three
+          tolerances, and 100 %.
         - "undecided …": Anything else; more samples could decide it.
         - "outside its assumption: …": An assumption of the theory is violated, and the verdict would not be one of agreement.
         - "not measured …", "measured only …": There is no measurement, or no prediction.
@@ -69,11 +72,12 @@ class Finding:
                 return f"fails{self._by()}{why}"
             return "holds" if over <= -chance else "undecided: within its error of the bound"
         allowed = self.tolerance * abs(self.predicted)
-        if abs(over) <= allowed and self.error <= allowed:
+        close = min(self.tolerance, TOLERANCE) * abs(self.predicted)
+        if abs(over) <= close and self.error <= close:
             return "holds"
         if abs(over) > max(allowed, chance):
             return f"fails{self._by()}{why}"
-        if (within := abs(over) + 2.0 * self.error) <= 3.0 * allowed:
+        if (within := abs(over) + 2.0 * self.error) <= min(3.0 * allowed, abs(self.predicted)):
             return f"equal within {math.ceil(100.0 * within / abs(self.predicted))} %"
         return f"undecided: its error is {'as large as the gap' if abs(over) > allowed else 'beyond the tolerance'}"
 

@@ -29,7 +29,7 @@ from vpinn.noise.pilot import RateTrial, descend, polish
 from vpinn.noise.population import Population, kept, population
 from vpinn.noise.questions import settle
 from vpinn.objective import Objective, Resolution, make_objective, quadrature_degree
-from vpinn.optimization import Start, make_start
+from vpinn.optimization import Start, balanced_start
 from vpinn.optimization.spectrum import difference_product, leading
 from vpinn.placement import HERE, Placement
 from vpinn.problem import Case
@@ -75,10 +75,10 @@ class Subject:
             InputError: The loss is not finite at the initial parameters.
         """
 
-        def made(space: Trial, placement: Placement, unit: float) -> Objective:
-            return make_objective(problem, space, placement, unit=unit)
+        def made(stated: Case, space: Trial, placement: Placement, unit: float) -> Objective:
+            return make_objective(stated, space, placement, unit=unit)
 
-        begun = make_start(problem, make_trial(problem), made, HERE.precise(problem.settings.solver.precision))
+        problem, begun = balanced_start(problem, make_trial(problem), made, HERE.precise(problem.settings.solver.precision))
         objective = _as_sampled(_drawn(problem, begun))
         if not math.isfinite(objective.value(begun.plain)):
             where = objective.non_finite(begun.plain)

@@ -4,8 +4,8 @@ In go an objective and a `Plan`; out come trained parameters with the history of
 
 1. Methods, one step each, behind the contract of `method` (which also has Adam and SGD): `lbfgs` and `broyden` (with
    `quasi_newton`, `line_search`), `gauss_newton`, `spring`, `langevin`, `evolution`. `schedule` gives the step size.
-2. Before the first step: `projection` (the last layer solved for), `dimensionless` (scales of unknowns and objective), `pilot`
-   (gradient noise and largest stable step, by `spectrum`).
+2. Before the first step: `projection` (the last layer solved for), `dimensionless` (scales of unknowns and objective), `balance`
+   (weights of equations), `pilot` (gradient noise and largest stable step, by `spectrum`).
 3. Mini-batches: `batching` (samplers for the sizes that a policy may ask for), `batches` (one step's batches), `split` (noise
    by measure and tag).
 4. During the run: `clipping`, `watch` (noise from the gradients of the steps), `rules` (finer quadrature), `divergence`
@@ -19,6 +19,7 @@ Langevin sampling also uses `directions` (the weights' directions in which it sa
 """
 
 from vpinn.optimization.account import policy_found, steps_of, strata_found
+from vpinn.optimization.balance import balanced_start
 from vpinn.optimization.batches import estimator_found
 from vpinn.optimization.broyden import Broyden
 from vpinn.optimization.checkpoint import load_arrays, save_arrays
@@ -61,6 +62,7 @@ __all__ = [
     "Spring",
     "Start",
     "Training",
+    "balanced_start",
     "candidates",
     "compression_found",
     "estimator_found",

@@ -77,7 +77,7 @@ class Start:
         """Parameters with the last layer solved for [size]: the best of the plain ones and of random features as first layer."""
         objective, network = self.objective, self.trial.network
         parts = few_points(objective, np.random.default_rng(self.seed))
-        starts = [_flat(network, self.plain), *_draws(network, self.plain, self.seed)]
+        starts = [flat_parameters(network, self.plain), *_draws(network, self.plain, self.seed)]
         return _best(objective, network, [theta.to(objective.placement.device) for theta in starts], parts)[0]
 
     def start(self, method: Method, drawn: bool) -> Tensor:
@@ -127,7 +127,7 @@ def make_start(
     drawn = wide.initial(torch.Generator().manual_seed(seed))
     best, least = _best(seen, wide, list(_draws(wide, drawn, seed)), parts)
     scales = _scales(problem, trial, seen, best)
-    most = _value(seen, _flat(wide, best, scales.shifts), parts)
+    most = _value(seen, flat_parameters(wide, best, scales.shifts), parts)
     unit = most - least if _is_energy(seen) else most
     if given is not None:
         scales = given[0] or scales
@@ -157,7 +157,7 @@ def _is_energy(objective: Objective) -> bool:
 def _draws(network: Enriched, plain: Tensor, seed: int) -> Iterator[Tensor]:
     """Yield parameters [size] whose first layer has random features of one scale each, and whose last layer is zero."""
     h, d = network.layers[1], network.layers[0]
-    theta = _flat(network, plain)
+    theta = flat_parameters(network, plain)
     generator = torch.Generator().manual_seed(seed)
     direction = torch.randn(h, d, generator=generator, dtype=torch.float64, device=HOST)
     center = 2 * torch.rand(h, d, generator=generator, dtype=torch.float64, device=HOST) - 1
@@ -178,11 +178,11 @@ def _scales(problem: Problem, trial: Trial, objective: Objective, theta: Tensor)
     measure = objective.measures[0]
     assert isinstance(measure.network, Enriched)
     index = np.unique(np.linspace(0, measure.points.size - 1, min(SHOWN, measure.points.size)).astype(np.int64))
-    points, flat = measure.points.take(index), _flat(measure.network, theta)
+    points, flat = measure.points.take(index), flat_parameters(measure.network, theta)
     w = np.abs(points.w) / np.abs(points.w).sum()
     fields = Evaluator.of(problem, replace(trial, network=measure.network), [u.function for u in problem.unknowns])
     lift, found = fields(flat, points), fields(theta, points)
-    distance = fields(_flat(measure.network, theta, [1.0] * len(lift)), points) - lift
+    distance = fields(flat_parameters(measure.network, theta, [1.0] * len(lift)), points) - lift
     moved = found - lift
     means, free = moved @ w, np.ptp(distance, axis=1) <= FREE * np.abs(distance).max(1)
     offset = free & (np.abs(means) > np.abs(moved - means[:, None]).max(1))
@@ -201,7 +201,7 @@ def _scales(problem: Problem, trial: Trial, objective: Objective, theta: Tensor)
     return Scales(tuple(shifts.tolist()), tuple(sizes), extras)
 
 
-def _flat(network: Enriched, theta: Tensor, outputs: Sequence[float] = ()) -> Tensor:
+def flat_parameters(network: Enriched, theta: Tensor, outputs: Sequence[float] = ()) -> Tensor:
     """Return the parameters [size] for which each output is a constant, zero by default."""
     flat = theta.clone()
     flat[last_layer(network)] = 0.0

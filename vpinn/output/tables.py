@@ -137,7 +137,9 @@ def unused_rows(settings: Settings, method: str) -> Rows:
 
 def beside_rows(found: Mapping[str, Any] | None) -> Rows:
     """Return the row about a finite element solution that is added to the network; none if there is no such solution."""
-    return [] if found is None else [("elements", f"of degree {found['degree']}, added to the network: {found['why']}")]
+    if found is None:
+        return []
+    return [("elements", f"of degree {found['degree']} on {found['cells']:,} cells, added to the network: {found['why']}")]
 
 
 def imposed(part: Imposed) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from vpinn.problem.problem import Problem
 from vpinn.problem.schema import Settings
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Case(Problem):
     """A problem and how it is to be solved. Made by `read_problem` or `make_problem`, which check it.
 

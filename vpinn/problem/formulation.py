@@ -80,6 +80,14 @@ class Formulation(ABC):
     def variation(self, unknowns: Sequence[Unknown], symbols: Symbols) -> Form:
         """Return F(u; v), linear in the test functions."""
 
+    def count(self, unknowns: Sequence[Unknown]) -> int:
+        """Return the number of equations whose squares the objective adds up; 1 unless it is a sum of squares."""
+        return 1
+
+    def weighed(self, factors: Sequence[float], unknowns: Sequence[Unknown]) -> Self:
+        """Return the formulation with every equation multiplied by its factor > 0 [count]; an energy is returned unchanged."""
+        return self
+
     @abstractmethod
     def penalty(self, change: float, flux: float, length: float, dimension: int) -> float:
         """Return the weight β > 0 of (u − g)² on the boundary, such that a deviation costs as much there as in the domain.
@@ -156,6 +164,15 @@ class Weak(Formulation):
         """Return the form itself."""
         return self.integrals
 
+    def count(self, unknowns: Sequence[Unknown]) -> int:
+        """Return the number of unknowns: the test function of each states an equation."""
+        return len(unknowns)
+
+    def weighed(self, factors: Sequence[float], unknowns: Sequence[Unknown]) -> Self:
+        """Return the form with every test function multiplied by its factor."""
+        tests = {unknown.test: factor * unknown.test for unknown, factor in zip(unknowns, factors, strict=True)}
+        return self.of(ufl.replace(self.integrals, tests))
+
     def penalty(self, change: float, flux: float, length: float, dimension: int) -> float:
         """Return β = 50 K²/ℓ, from the dual norm of S over the length ℓ = (K/S)^½ that a wrong boundary value reaches."""
         return self.stiffness * (math.sqrt(change * flux) * length) * flux * length**2
@@ -188,6 +205,14 @@ class Strong(Formulation):
         equations = [part for equation in self.equations for part in components(equation)]
         dx = ufl.Measure("dx", domain=symbols.mesh)
         return total([equation * test * dx for equation, test in zip(equations, tests, strict=False)])
+
+    def count(self, unknowns: Sequence[Unknown]) -> int:
+        """Return the number of equations; one for vectors has one unit."""
+        return len(self.equations)
+
+    def weighed(self, factors: Sequence[float], unknowns: Sequence[Unknown]) -> Self:
+        """Return the equations multiplied by their factors."""
+        return type(self)(tuple(factor * equation for factor, equation in zip(factors, self.equations, strict=True)))
 
     def penalty(self, change: float, flux: float, length: float, dimension: int) -> float:
         """Return β = 100 S² L."""

@@ -128,7 +128,7 @@ def solve_by_elements(
     spare = 0.0
     first = degrees(problem)[0]
     problem = resolved_data(problem, lambda mesh: CellPoints(mesh, rule_degree(first, mesh)))
-    best = stage = _stage(problem, first, began, start=start)
+    best = stage = element_stage(problem, first, began, start=start)
     slow, pace = 0, best.seconds / counted(problem, first)
     while note(stage) and best.relative > method.aim and slow < PATIENCE:
         if method.time_limit is not None and stage.seconds > method.time_limit:
@@ -150,7 +150,7 @@ def solve_by_elements(
                 break
         ahead(cost * pace)
         try:
-            stage, before = _stage(changed, degree, began, stage, start), stage
+            stage, before = element_stage(changed, degree, began, stage, start), stage
             pace = (stage.seconds - before.seconds) / cost
         except VpinnError:
             break
@@ -160,9 +160,21 @@ def solve_by_elements(
     return best, "tolerance" if best.relative <= method.tolerance else "grown"
 
 
-def _stage(
+def element_stage(
     problem: Case, degree: int, began: float, before: ElementStage | None = None, start: Evaluable | None = None
 ) -> ElementStage:
+    """Return the solution of a problem by finite elements of one degree on its mesh, with its error estimate.
+
+    Args:
+        problem: The problem, on the mesh of the stage.
+        degree: Polynomial degree of the elements, ≥ 1.
+        began: When the first stage began, by ``time.perf_counter``.
+        before: The stage before; None for the first.
+        start: Field at which Newton's method of the first stage starts; None for zero.
+
+    Raises:
+        VpinnError: Finite elements cannot solve the problem.
+    """
     found = solve_fem(problem, degree, near=None if before is None else before.found, start=start)
     trial = elements_trial(problem, found.space, found.values)
     estimator = make_estimator(problem, trial, degree)

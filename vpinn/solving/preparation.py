@@ -205,10 +205,10 @@ def _prepare(
         objective = trained_objective(problem, settings, trial, name, placement)
     else:
 
-        def made(space: Trial, where: Placement, unit: float) -> Objective:
-            return trained_objective(problem, settings, space, name, where, unit)
+        def made(stated: Case, space: Trial, where: Placement, unit: float) -> Objective:
+            return trained_objective(stated, settings, space, name, where, unit)
 
-        begun = begin(problem, trial, made, placement, origin)
+        problem, begun = begin(problem, trial, made, placement, origin)
         trial, objective = begun.trial, begun.objective
     with problem.source.located("batch"):
         plan = make_plan(name, settings, objective)

@@ -31,6 +31,7 @@ from vpinn.solving.divided import check_shares
 from vpinn.solving.preparation import Setup
 from vpinn.solving.strategy import Outcome, Strategy
 from vpinn.trial import Imposed, Trial, coefficients_of
+from vpinn.trial.field import Beside
 
 
 class SteadyStrategy(Strategy):
@@ -101,8 +102,13 @@ def described(setup: Setup, trial: Trial, training: Training, size: int) -> Acco
         rollbacks=training.rollbacks,
         policy=_policy(setup, training, size),
         imposed=imposed_of(trial.imposed),
-        more={"beside": None if trial.beside is None else {"degree": trial.beside.degree, "why": trial.beside.why}},
+        more={"beside": None if trial.beside is None else _beside(trial.beside)},
     )
+
+
+def _beside(beside: Beside) -> dict[str, Any]:
+    """Return what the metrics tell of elements that are added to a network."""
+    return {"degree": beside.degree, "cells": beside.space.mesh.n_cells, "why": beside.why}
 
 
 def _policy(setup: Setup, training: Training, size: int) -> dict[str, Any]:

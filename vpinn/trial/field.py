@@ -65,9 +65,14 @@ class Beside:
     why: str
 
     @property
+    def space(self) -> LagrangeSpace:
+        """Space of the elements."""
+        return self.fields[0].space
+
+    @property
     def degree(self) -> int:
         """Degree of the elements."""
-        return self.fields[0].space.degree
+        return self.space.degree
 
 
 def torsion(space: LagrangeSpace, facets: NDArray[np.int64]) -> MeshField:
