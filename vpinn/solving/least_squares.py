@@ -132,7 +132,7 @@ class LeastSquaresStrategy(SteadyStrategy):
     def _elements_first(self, rival: Rival) -> str:
         """Return the reason why finite elements solve the problem and no features are tried; "" if features are tried.
 
-        Features are smooth and cannot follow data that jump or are narrow inside cells. Rigid rotations can be removed from finite
+        Features are smooth and cannot follow data that jump or are narrow inside cells. Rotations can be removed from finite
         elements only. In other problems, they come first if choosing trial space and recipe would take longer than two stages.
         """
         problem, objective = self.setup.problem, self.setup.objective
