@@ -26,7 +26,7 @@ DISK = 2.404825557695773  # first zero of the Bessel function J0
 VECTOR = {"u": "vector"}
 
 
-def on(*conditions: tuple[str, Any]) -> list[dict[str, Any]]:
+def on(*conditions: tuple[Any, Any]) -> list[dict[str, Any]]:
     return [{"on": tag, "value": value} for tag, value in conditions]
 
 
@@ -95,6 +95,7 @@ OPEN: dict[str, tuple[Any, dict[str, Any], str]] = {
         "mode",
     ),
     "solid on its bottom": (CUBE, {"unknowns": VECTOR, "weak": SOLID, "boundary": rollers(("bottom", 1))}, "free to turn about"),
+    "resonance of a cube": (CUBE, {"strong": "div(grad(u)) + 3*pi**2*u", "boundary": on(("all", 0))}, "mode"),
     "free equations": (
         SQUARE,
         {"unknowns": VECTOR, "strong": "div(sym(grad(u)))", "boundary": residuals(("all", "dot(sym(grad(u)), n)"))},
@@ -114,7 +115,7 @@ UNIQUE: dict[str, tuple[Any, dict[str, Any]]] = {
     "anisotropic": (SQUARE, {"weak": "(Dx(u, 0)*Dx(v, 0) + 1e-3*Dx(u, 1)*Dx(v, 1))*dx", "boundary": on(("all", 0))}),
     "materials": (SQUARE, {"weak": "conditional(lt(x, 0.5), 1, 1000)*inner(grad(u), grad(v))*dx", "boundary": on(("left", 0))}),
     "insulator": (LINE, {"weak": "conditional(lt(x, 0.25), 1e-6, 1)*inner(grad(u), grad(v))*dx", "boundary": on(("all", 0))}),
-    "its equation": (LINE, {"strong": "-conditional(lt(x, 0.25), 1e-7, 1)*div(grad(u))", "boundary": on(("all", 0))}),
+    "equation of an insulator": (LINE, {"strong": "-conditional(lt(x, 0.25), 1e-7, 1)*div(grad(u))", "boundary": on(("all", 0))}),
     "cantilever of steel": (SQUARE, {"unknowns": VECTOR, "weak": f"2.1e11*{ELASTIC}", "boundary": on(("left", [0, 0]))}),
     "two rollers": (SQUARE, {"unknowns": VECTOR, "weak": ELASTIC, "boundary": rollers(("left", 0), ("bottom", 1))}),
     "solid": (CUBE, {"unknowns": VECTOR, "weak": SOLID, "boundary": on(("bottom", [0, 0, 0]))}),
@@ -134,6 +135,11 @@ UNIQUE: dict[str, tuple[Any, dict[str, Any]]] = {
             "boundary": [{"on": ["left", "top", "bottom"], "unknown": "u", "value": [0, 0]}],
         },
     ),
+    "strip of few cells": (
+        rectangle(upper=(20.0, 1.0), cells=(40, 2), cell="quadrilateral"),
+        {"weak": POISSON, "boundary": on(("all", 0))},
+    ),
+    "cube": (CUBE, {"strong": "div(grad(u))", "boundary": on(("all", 0))}),
     "beam": (LINE, {"strong": "div(grad(div(grad(u))))", "boundary": [*on(("all", 0)), *residuals(("all", "div(grad(u))"))]}),
     "initial values": (LINE, {"strong": "div(grad(u)) + u", "boundary": [*on(("left", 1)), *residuals(("left", "grad(u)[0]"))]}),
     "decay": (LINE, {"strong": "grad(u)[0] + 30*u", "boundary": on(("left", 1))}),
@@ -206,6 +212,24 @@ def test_the_zero_of_an_eigenproblem_is_one_solution_of_many() -> None:
     )
     checks = solve(mode, threads=1).metrics["checks"]
     assert any(check.startswith("uniqueness: not unique") and "any multiple of a mode" in check for check in checks)
+
+
+@pytest.mark.parametrize(
+    ("sections", "told"),
+    [
+        ({"weak": f"{POISSON} - cos(pi*x)*v*dx"}, ["u is known up to a constant; its mean is set to 0"]),
+        (
+            {"unknowns": VECTOR, "weak": f"{ELASTIC} - v[1]*ds('top') + v[1]*ds('bottom')"},
+            ["u is free to move along x and free to move along y and free to turn; the mean of these motions is set to 0"],
+        ),
+        ({"weak": f"{POISSON} - v*dx", "boundary": on(("left", 0))}, []),
+    ],
+)
+def test_what_is_set_to_zero_is_told(sections: dict[str, Any], told: list[str]) -> None:
+    problem = make_problem(SQUARE, **{"unknowns": {"u": "scalar"}, "boundary": [], **sections})
+    metrics = solve(problem, threads=1).metrics
+    assert metrics.get("fixed", []) == told
+    assert not metrics["checks"]
 
 
 @pytest.mark.parametrize(("upper", "source", "flux", "gap"), [((1, 1), "1", "0", "1"), ((3, 2), "(1 + x/2)", "1/4", "13")])

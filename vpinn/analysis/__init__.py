@@ -18,7 +18,7 @@ least squares, and `marking` chooses the cells to refine.
 """
 
 from vpinn.analysis.assessment import UNRESOLVED, answers_of, assess
-from vpinn.analysis.beforehand import open_beforehand
+from vpinn.analysis.beforehand import Freedom, free_beforehand
 from vpinn.analysis.clashes import clashing_values
 from vpinn.analysis.correction import Correction
 from vpinn.analysis.data import resolved_data, unseen_data
@@ -38,6 +38,7 @@ __all__ = [
     "Correction",
     "Estimate",
     "Estimator",
+    "Freedom",
     "StageEstimators",
     "TrueError",
     "answers_of",
@@ -47,11 +48,11 @@ __all__ = [
     "clashing_values",
     "concentrated",
     "field_errors",
+    "free_beforehand",
     "independent_points",
     "kink",
     "make_estimator",
     "make_monitor",
-    "open_beforehand",
     "quantities_of",
     "reference_errors",
     "refined",

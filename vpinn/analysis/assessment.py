@@ -28,7 +28,7 @@ from vpinn.analysis.uniqueness import free_functions
 from vpinn.analysis.walks import walk_error
 from vpinn.domain import CellPoints, Domain
 from vpinn.errors import VpinnError
-from vpinn.finite_elements import rule_degree
+from vpinn.finite_elements import Level, rule_degree
 from vpinn.forms import integrals
 from vpinn.metrics import Accuracy, Metrics
 from vpinn.objective import Objective, Resolution, make_objective, quadrature_degree
@@ -50,11 +50,11 @@ terms of the form: an estimate, which is made of the form, does not see that dif
 def assess(
     solution: Solution,
     objective: Objective | None,
-    estimator: Estimator | None,
+    estimator: Estimator | Estimate | None,
     loss: float | None = None,
     stated: Case | None = None,
     first: Solution | None = None,
-    known: Estimate | None = None,
+    unique: bool = False,
 ) -> Solution:
     """Return the solution with its errors, its error estimate and the failed checks in ``metrics``.
 
@@ -62,19 +62,20 @@ def assess(
         solution: solution to assess.
         objective: objective of training, in its internal unit. None for finite elements, which minimise none; their estimate has
             finer points and richer tests of its own.
-        estimator: error estimator; None: there is none.
+        estimator: error estimator, or the estimate that the strategy has made itself; None: there is none.
         loss: value of the objective over all points, in units of the problem file; None: there is no objective.
         stated: problem in the formulation that training solved; None: it is the solution's problem.
         first: solution on the mesh of the problem file, for the check of uniqueness; None: ``solution``. Give it if ``solution``
             is on a finer mesh.
-        known: error estimate that the strategy has made itself; None: it has made none.
+        unique: whether it is known that no function can be added to a solution.
     """
     problem = solution.problem
     metrics: dict[str, Any] = {"quadrature": None, "tests": None}
     checks: list[str] = []
     rules = _rules(solution, objective)
     true = _compare(solution, rules, metrics, checks)
-    estimate = known if estimator is None else estimator(solution.theta)
+    estimate = estimator(solution.theta) if isinstance(estimator, Estimator) else estimator
+    judge = estimator if isinstance(estimator, Estimator) else None
     metrics["error_estimate"] = None
     if estimate is not None:
         metrics["error_estimate"] = {
@@ -87,9 +88,11 @@ def assess(
             "effectivity": estimate.absolute / true if true and not _rounding(true, estimate) else None,
         }
     metrics |= answers_of(solution, estimate)
+    if fixed := Level.of(problem).told(rotations=solution.trial.space is not None):
+        metrics["fixed"] = fixed
     metrics["energy"] = None if problem.formulation.squared else _energy(solution)
     if objective is not None and loss is not None:
-        checks += _trained_enough(solution, stated or problem, objective, loss, estimator, estimate, metrics)
+        checks += _trained_enough(solution, stated or problem, objective, loss, judge, estimate, metrics)
     if (unseen := unseen_data(problem, rules, kinks=solution.trial.space is None)) is not None:
         checks.append(f"data: {unseen}")
     relative = np.nan if estimate is None else estimate.relative
@@ -105,7 +108,7 @@ def assess(
             "trust it on problems like this, refine the mesh"
         )
     checks += _longer_than_walks_allow(metrics, estimate)
-    if others := _others(first or solution, loss):
+    if others := _others(first or solution, loss, unique):
         checks.append(f"uniqueness: {others}")
     if not all(np.isfinite(v) for e in metrics["errors"].values() for k, v in e.items() if k != "interval"):
         checks.append("errors: not finite")
@@ -190,14 +193,15 @@ def _trained_enough(
         )
 
 
-def _others(solution: Solution, loss: float | None) -> str:
+def _others(solution: Solution, loss: float | None, unique: bool) -> str:
     """Return what can be added to a solution, or nearly so, or which other one there is; "" where it is the only one.
 
-    Where obstacles or points hold it, factors of elements have told.
+    Where obstacles or points hold it, factors of elements have told. Free functions are not looked for where it is known, as
+    ``unique``, that there are none.
     """
     if solution.problem.bounds or solution.problem.supports:
         return ""
-    free = free_functions(solution.problem, solution.trial, solution.theta, loss)
+    free = None if unique else free_functions(solution.problem, solution.trial, solution.theta, loss)
     return str(free) if free is not None else close_to_resonance(solution.problem) or another_solution(solution)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from enum import Enum, auto
 
 import torch
 
@@ -17,8 +18,16 @@ FIRST_CELLS = 600
 """Cells up to which that takes less than about half a second, so that it is done before the work."""
 
 
-def open_beforehand(problem: Case, trial: Trial) -> bool:
-    """Return whether functions can be added to any solution of a linear problem, other than rigid motions and constants.
+class Freedom(Enum):
+    """What can be added to any solution: nothing, functions other than rigid motions and constants, or what is not known yet."""
+
+    NONE = auto()
+    MANY = auto()
+    UNKNOWN = auto()
+
+
+def free_beforehand(problem: Case, trial: Trial) -> Freedom:
+    """Return what can be added to any solution of a linear problem.
 
     It is told without a solution, in less time than a first stage takes. Large meshes are left to the closing look.
 
@@ -26,11 +35,11 @@ def open_beforehand(problem: Case, trial: Trial) -> bool:
         problem: the problem.
         trial: its trial space, with rows for conditions.
     """
-    if problem.domain.n_cells > FIRST_CELLS:
-        return False
-    if not is_linear(stated_problem(problem, trial, "least-squares")):
-        return False
+    if problem.domain.n_cells > FIRST_CELLS or not is_linear(stated_problem(problem, trial, "least-squares")):
+        return Freedom.UNKNOWN
     # the field of zero parameters is that of any network, and a network of one layer has cheap derivatives of any order
     plain = replace(trial, network=RECIPE.features(trial.network, 1, problem.domain))
     found = free_functions(problem, plain, torch.zeros(plain.network.size, dtype=torch.float64, device=HOST))
-    return found is not None and found.beyond
+    if found is None:
+        return Freedom.NONE
+    return Freedom.MANY if found.beyond else Freedom.UNKNOWN

@@ -99,9 +99,9 @@ def orthonormal(values: Array) -> Array:
 
 def without(basis: Array, motion: Array) -> Array:
     """Return an orthonormal basis of functions without a motion, unchanged if the motion is not among them [k, components, n]."""
-    rows, unit = basis.reshape(len(basis), -1), motion.ravel() / np.linalg.norm(motion)
-    if not len(rows) or outside(motion, basis) > CLOSE:
+    if not len(basis) or outside(motion, basis) > CLOSE:
         return basis
+    rows, unit = basis.reshape(len(basis), -1), motion.ravel() / np.linalg.norm(motion)
     rest = rows - np.outer(rows @ unit, unit)
     _, singular, right = np.linalg.svd(rest, full_matrices=False)
     return np.asarray(right[singular > CLOSE].reshape(-1, *basis.shape[1:]))

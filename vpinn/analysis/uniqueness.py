@@ -15,25 +15,22 @@ from functools import cached_property
 
 import numpy as np
 import torch
-import ufl
 from numpy.typing import NDArray
 
 from vpinn.analysis.free import Free, imbalance, orthonormal, some_points, without
-from vpinn.analysis.local_size import local_sizes
-from vpinn.domain import Domain
+from vpinn.analysis.sobolev import derivatives, evenly, volume
 from vpinn.errors import InputError
 from vpinn.features import Objectives, objective_for, tests_degree
 from vpinn.features.least_squares import PILOT_ROWS, add_to_last_layer
 from vpinn.features.recipes import Recipe
 from vpinn.features.resolution import local_degree
-from vpinn.finite_elements import Level
-from vpinn.forms import Graph, Jet, build, components, integrals
-from vpinn.objective import Objective, Resolution, make_objective
+from vpinn.finite_elements import Level, expected_functions
+from vpinn.objective import Objective
 from vpinn.objective.linearisation import Rows, everything, linearise
 from vpinn.optimization import stated_problem
 from vpinn.placement import HERE, HOST
-from vpinn.problem import Case, Problem, Strong
-from vpinn.trial import Enriched, Evaluator, Features, Trial, conditions_alone
+from vpinn.problem import Case
+from vpinn.trial import Evaluator, Features, Trial, conditions_alone
 
 Array = NDArray[np.float64]
 WIDTHS = (6, 20, 60, 160, 400)
@@ -42,8 +39,8 @@ RESOLVED, MOST_DIMENSIONS = 3, 5
 """Dimension up to which that many features resolve modes, and dimension up to which free functions are looked for."""
 MOST_CELLS = 50_000
 """Cells above which tests on all of them would take more than a few seconds."""
-RECIPE = Recipe("tanh", 2.0)
-"""Features that are drawn: smooth enough for rigid motions and the lowest modes."""
+RECIPE = Recipe("sin", 1.2)
+"""Features that are drawn: entire functions, whose span comes close to smooth free functions fastest."""
 OPEN = 1e-6
 """σ up to which a function is free; Mindlin's plate, which is well posed, has 3e-5, and a mode at resonance 1e-11."""
 FELL = 1e3
@@ -66,12 +63,13 @@ NEAR = 1e-4
 """σ extrapolated to the largest number of features above which no more features are tried."""
 DEPENDENT = 1e-11
 """Singular value of the features, relative to the largest, up to which they count as linearly dependent."""
+RICHER, MOST_TESTS = 2, 20_000
+"""Degrees by which tests of a weak form are made richer where a function seems free, since on few cells across a strip low
+degrees do not see all functions; and most test functions with which that is done."""
 DRIVEN = 1e4
 """Size of a solution, relative to the size that its data explain, above which the data are said to drive a free function."""
 UNMET = 0.1
 """Residual, relative to the residual of the data alone, above which data do not balance along a free function."""
-GRADED = 10.0
-"""Ratio of the largest to the smallest cell diameter above which all points are taken instead of every k-th."""
 
 
 def free_functions(problem: Case, trial: Trial, theta: torch.Tensor, loss: float | None = None) -> Free | None:
@@ -99,18 +97,25 @@ def free_functions(problem: Case, trial: Trial, theta: torch.Tensor, loss: float
 
 def _found(problem: Case, trial: Trial, theta: torch.Tensor) -> Free | None:
     objectives, least = Objectives(stated_problem(problem, trial, "least-squares"), HERE), list[float]()
-    derivatives = _derivatives(objectives.problem, trial)
+    norm = derivatives(objectives.problem, trial)
     level = Level.of(problem)
-    levels, look, free = len(level.opened if trial.space is None else level.motions), None, np.zeros(0, dtype=bool)
+    levels, look, bound = len(level.opened if trial.space is None else level.motions), None, 0.0
     for width in WIDTHS if problem.domain.dimension <= RESOLVED else WIDTHS[: LOOKS + 1]:
         with contextlib.suppress(InputError):  # too few points for so many features
-            look = _Look.of(problem, objectives, derivatives, trial, theta, width)
+            look = _Look.of(problem, objectives, norm, trial, theta, width)
             least.append(float(look.ratios[levels]))
-            free = look.ratios <= (OPEN if least[-1] * FELL <= least[0] or min(least) <= EXACT else EXACT)
-        certain = bool(least) and least[-1] <= CERTAIN and bool(free[levels])
+            bound = OPEN if least[-1] * FELL <= least[0] or min(least) <= EXACT else EXACT
+        certain = bool(least) and least[-1] <= min(CERTAIN, bound)
         if len(least) > LOOKS and (certain or not _falls(least, problem.domain.dimension)):
             break
-    return look.free(np.flatnonzero(free)) if look is not None and free.any() else None
+    if look is None or not (look.ratios <= bound).any():
+        return None
+    more = (look.ratios <= bound).sum() > levels  # than the motions that are known
+    if more and look.degree and expected_functions(problem, look.degree + RICHER) <= MOST_TESTS:
+        with contextlib.suppress(InputError):
+            look = _Look.of(problem, objectives, norm, trial, theta, look.width, look.degree + RICHER)
+    free = np.flatnonzero(look.ratios <= bound)
+    return look.free(free) if len(free) else None
 
 
 def _falls(least: list[float], dimension: int) -> bool:
@@ -142,9 +147,10 @@ class _Look:
         ratios: σ of combinations of features, ascending [rank].
         layers: last layers of these combinations [rank, linear].
         gain: spectral norm of the columns Lφ over that of the columns of φ and its derivatives.
+        degree: degree of the test functions of a weak form; 0 for a strong form.
     """
 
-    problem: Problem
+    problem: Case
     objectives: Objectives
     width: int
     trial: Trial
@@ -155,37 +161,47 @@ class _Look:
     ratios: Array
     layers: Array
     gain: float
+    degree: int
 
     @classmethod
     def of(
-        cls, problem: Case, objectives: Objectives, derivatives: Objective, trial: Trial, theta: torch.Tensor, width: int
+        cls,
+        problem: Case,
+        objectives: Objectives,
+        norm: Objective,
+        trial: Trial,
+        theta: torch.Tensor,
+        width: int,
+        least: int = 1,
     ) -> _Look:
-        """Return the ratios σ for ``width`` features per component, whose norm ‖φ‖ is that of the objective ``derivatives``.
+        """Return the ratios σ for ``width`` features per component, whose norm ‖φ‖ is that of the objective ``norm``.
+
+        A weak form is tested with functions of degree ``least`` or higher.
 
         Raises:
             InputError: there are too few points or tests for so many features, or the residual is not finite.
         """
-        objective, at = objective_for(objectives, trial, width), (trial.network, theta)
+        objective, at = objective_for(objectives, trial, width, least=least), (trial.network, theta)
         space = objective.test_space
         if space is not None and local_degree(space.space.mesh, width) > space.space.degree:
             raise InputError("the largest cells do not see so many features")  # and would call them free
         network = RECIPE.features(trial.network, width, problem.domain, tests_degree(objective))
         generator = torch.Generator().manual_seed(problem.settings.solver.seed)
         drawn = _straight(network, RECIPE.draw(network, problem.domain, generator))
-        enough = PILOT_ROWS * network.linear
-        few = width < WIDTHS[LOOKS]  # few features decide whether to go on, and all points cost little with them
-        stride = 1 if objective.test_space is not None or few else _stride(problem.domain, objective.size, enough)
-        rows = linearise(objective, network, drawn, everything(objective, network, stride), at)
-        stride = 1 if few else _stride(problem.domain, derivatives.size, enough)
-        functions = linearise(derivatives, network, drawn, everything(derivatives, network, stride)).columns
+        enough = PILOT_ROWS * max(width, WIDTHS[LOOKS])  # each point has rows for every component
+        tested = objective.test_space is not None
+        rows = linearise(objective, network, drawn, everything(objective, network) if tested else evenly(objective, enough), at)
+        functions = linearise(norm, network, drawn, evenly(norm, enough)).columns
         sizes = [np.linalg.norm(part, 2) for part in (rows.columns, functions)]
         if not (np.isfinite(sizes).all() and min(sizes) > 0.0):
             raise InputError("the residual is not finite")
         both = np.concatenate([rows.columns / sizes[0], functions / sizes[1]])
-        left, singular, right = np.linalg.svd(both, full_matrices=False)
+        lengths = np.linalg.norm(both, axis=0)  # coordinates, as features of tiny slope, are short
+        lengths[lengths == 0.0] = 1.0
+        left, singular, right = np.linalg.svd(both / lengths, full_matrices=False)
         kept = singular > DEPENDENT * singular[0]
         _, ratios, turned = np.linalg.svd(left[: len(rows.columns), kept], full_matrices=False)
-        layers = (turned[::-1] / singular[kept]) @ right[kept]
+        layers = (turned[::-1] / singular[kept]) @ right[kept] / lengths
         return cls(
             problem,
             objectives,
@@ -198,6 +214,7 @@ class _Look:
             ratios[::-1],
             layers,
             float(sizes[0] / sizes[1]),
+            tests_degree(objective),
         )
 
     def free(self, which: NDArray[np.int64]) -> Free | None:
@@ -238,7 +255,7 @@ class _Look:
     @property
     def _large(self) -> bool:
         """Whether the solution is much larger than its data explain, so that they drive a free function."""
-        size = self.gain * np.sqrt(np.mean(self._values(self.found, self.solved) ** 2) * _volume(self._network))
+        size = self.gain * np.sqrt(np.mean(self._values(self.found, self.solved) ** 2) * volume(self._network))
         return bool(size > DRIVEN * self._asked > 0.0)
 
     def _values(self, theta: torch.Tensor, trial: Trial | None = None) -> Array:
@@ -249,49 +266,9 @@ class _Look:
         return unknowns(theta, points) - nothing(self.theta, points)
 
 
-def _derivatives(stated: Case, trial: Trial) -> Objective:
-    """Return the sum of squares of unknowns and derivatives up to the equations' order, in units of the domain's length.
-
-    Where the coefficients of the equations are smaller, it is weighted by them (``local_sizes``).
-    """
-    domain, orders, parts = stated.domain, _orders(stated), []
-    length = _volume(trial.network) ** (1 / domain.dimension)
-    weights, background = local_sizes(stated, trial.background, orders)
-    of = iter(weights)
-    for unknown, highest in zip(stated.unknowns, orders, strict=True):
-        for derivative in components(unknown.function):
-            weight = next(of)
-            for order in range(highest + 1):
-                parts.append(weight * length**order * derivative)
-                derivative = ufl.grad(derivative)
-    functions = replace(stated, formulation=Strong(tuple(parts)), boundary=())
-    return make_objective(functions, replace(trial, imposed=(), background=background), resolution=Resolution(8))
-
-
-def _stride(domain: Domain, size: int, enough: int) -> int:
-    """Return k so that every k-th point makes about ``enough`` points; 1 if the sizes of the cells differ too much.
-
-    k is odd: every second point of a Sobol sequence lies in the same half of the box, and misses what happens in the other.
-    """
-    return 1 if domain.h.max() > GRADED * domain.h.min() else max(1, size // enough) | 1
-
-
-def _orders(stated: Problem) -> list[int]:
-    """Return the order of the highest derivative of every unknown in F(u; v)."""
-    graph, forms = Graph(), integrals(stated.variation)
-    jets = [slot for slot in graph.slots([build(graph, part.integrand) for part in forms]) if isinstance(slot, Jet)]
-    counts = [unknown.function.count() for unknown in stated.unknowns]
-    return [max((len(jet.derivative) for jet in jets if jet.function == count), default=0) for count in counts]
-
-
 def _straight(network: Features, theta: torch.Tensor) -> torch.Tensor:
     """Return parameters [size] in which the first features represent the coordinates, for rotations and linear functions."""
     moved, d = theta.clone(), network.layers[0]
     weight, bias = network.unpack(moved)[0]
     weight[:d], bias[:d] = STRAIGHT * torch.eye(d, dtype=torch.float64, device=HOST), 0.0
     return moved
-
-
-def _volume(network: Enriched) -> float:
-    """Return the volume of the box around the domain."""
-    return float(np.prod(np.subtract(network.upper, network.lower)))

@@ -56,6 +56,22 @@ class Level:
         """Rotations of vectors that are undetermined."""
         return tuple(motion for motion in self.motions if motion.axes)
 
+    def told(self, rotations: bool = True) -> list[str]:
+        """Return a line for every unknown that is known up to motions only, which names them and says how they are fixed.
+
+        Args:
+            rotations: whether rotations are fixed, too, as in a solution by finite elements.
+        """
+        lines = []
+        for unknown in self.problem.unknowns:
+            own = [motion for motion in self.motions if motion.unknown == unknown.name and (rotations or not motion.axes)]
+            if own and unknown.shape:
+                freedoms = " and ".join(f"free to {motion.text}" for motion in own)
+                lines.append(f"{unknown.name} is {freedoms}; the mean of these motions is set to 0")
+            elif own:
+                lines.append(f"{unknown.name} is known up to a constant; its mean is set to 0")
+        return lines
+
     @classmethod
     def of(cls, problem: Problem) -> Level:
         """Return the undetermined motions of a problem.

@@ -139,8 +139,23 @@ class Contraction:
         return result
 
     def local(self, tests: Sequence[Jet], coefficients: Sequence[Value], w: Tensor, frame: Frame) -> dict[int, Tensor]:
-        """Return the residuals of m whole cells, not yet summed over cells: component → [m, n_local] or [m, n_local, K]."""
-        return self._summed(self._parts(tests, coefficients, w, frame), frame, True)
+        """Return the residuals of m whole cells for K columns of coefficients, not yet summed: component → [m, n_local, K].
+
+        Every cell multiplies its own test functions, weighted and in physical coordinates, with the coefficients, which are read
+        only once.
+        """
+        found: dict[int, Tensor] = {}
+        q, bases = self.points.per_entity, dict[tuple[int, ...], Tensor]()
+        for test, value in zip(tests, coefficients, strict=True):
+            assert isinstance(value, Tensor)
+            if test.derivative not in bases:
+                bases[test.derivative] = (self.basis([test], frame)[0][0] * w[:, None]).view(-1, q, self.dofs.shape[1]).mT
+            basis, columns = bases[test.derivative], value.view(-1, q, value.shape[1])
+            if test.component in found:
+                found[test.component].baddbmm_(basis, columns)
+            else:
+                found[test.component] = basis @ columns
+        return found
 
     def _parts(
         self, tests: Sequence[Jet], coefficients: Sequence[Value], w: Tensor, frame: Frame

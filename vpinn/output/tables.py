@@ -55,6 +55,7 @@ def solution_rows(solution: Solution) -> Rows:
         ("problem", solution.problem.title or "(no title)"),
         ("method", method_text(metrics.get("method", "?"), metrics.get("method_reason", ""))),
         *(("condition" if k == 0 else "", text) for k, text in enumerate(imposed_texts(metrics.get("imposed", [])))),
+        *(("undetermined" if k == 0 else "", text) for k, text in enumerate(metrics.get("fixed", []))),
         *unused_rows(solution.problem.settings, metrics.get("method", "")),
         *beside_rows(metrics.get("beside")),
         ("points", _points(metrics)),

@@ -71,7 +71,7 @@ class FewOutcome(Outcome):
         """Return the solution with its errors, the estimate and the checks that fail."""
         error = self.error
         estimate = None if error is None else Estimate(error.absolute, error.relative, None, error.l2, None)
-        solution = assess(self.solution, None, None, known=estimate)
+        solution = assess(self.solution, None, estimate)
         metrics = Metrics.of(solution.metrics)
         assert metrics.accuracy is not None
         accuracy = dataclasses.replace(metrics.accuracy, checks=[*metrics.accuracy.checks, *self.checks])

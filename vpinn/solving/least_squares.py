@@ -15,10 +15,11 @@ import numpy as np
 
 from vpinn.analysis import (
     Estimator,
+    Freedom,
     StageEstimators,
     clashing_values,
+    free_beforehand,
     make_estimator,
-    open_beforehand,
     unseen_data,
 )
 from vpinn.features import (
@@ -54,7 +55,7 @@ from vpinn.trial import Features, Trial
 GROWN = ("tolerance", "grown", "time limit")
 """Reasons for the end of growth after which only the assessment is left."""
 SOON = 0.01
-"""Seconds given to the features if the time limit is already over when they start."""
+"""Seconds given to features if the time limit is over when they start."""
 RECIPES = 10
 """Approximate number of recipes for random features that are tried before the first stage."""
 GOOD = 1e-4
@@ -74,7 +75,7 @@ class LeastSquaresStrategy(SteadyStrategy):
         self._objectives, self._method = setup.objectives, setup.plan.method
         self._trials = (setup.trial, *setup.others)
         self._rival = None if self._method.alone else make_rival(setup.problem, self._method)
-        self._open = False
+        self._freedom = Freedom.UNKNOWN
         self._began = time.perf_counter()
 
     def start(self) -> State:
@@ -98,10 +99,9 @@ class LeastSquaresStrategy(SteadyStrategy):
     def solve(self, state: State, hooks: Hooks) -> Callable[[], Outcome]:
         """Add features until the residual and the error estimate are small enough, or no longer fall.
 
-        If the solution of a linear problem is not unique, only one stage is made; the assessment then tells that the problem has
-        many solutions. Otherwise, unless the problem file asks for least squares, finite elements are solved first if they take
-        less time than the choice of features. They become the solution if they are accurate enough, or more accurate than the
-        features.
+        If a linear problem has many solutions, only one stage is made; the assessment tells it. Otherwise, unless the file asks
+        for least squares, finite elements are solved first if they take less time than the choice of features. They become the
+        solution if they are accurate enough, or more accurate than the features.
         """
         self._began = time.perf_counter()
         if self.setup.origin is not None:
@@ -110,8 +110,8 @@ class LeastSquaresStrategy(SteadyStrategy):
             return self._resumed(state, hooks)
         with hooks.signals.abandons():
             turns = Level.of(self.setup.problem).turns  # rigid rotations, which finite elements remove
-            self._open = not turns and open_beforehand(self.setup.problem, self.setup.trial)
-        if self._open:
+            self._freedom = Freedom.UNKNOWN if turns else free_beforehand(self.setup.problem, self.setup.trial)
+        if self._freedom is Freedom.MANY:
             self._rival, self._trials = None, self._trials[:1]
         if self._rival is not None:
             with hooks.signals.abandons():
@@ -132,9 +132,8 @@ class LeastSquaresStrategy(SteadyStrategy):
     def _elements_first(self, rival: Rival) -> str:
         """Return the reason why finite elements solve the problem and no features are tried; "" if features are tried.
 
-        Features are smooth and cannot follow data that jump or are narrow inside cells. Rigid rotations of a free body can be
-        removed from finite elements only. In other problems, finite elements come first if choosing the trial space and the
-        recipe of features would take longer than two stages of finite elements.
+        Features are smooth and cannot follow data that jump or are narrow inside cells. Rotations can be removed from finite
+        elements only. In other problems, they come first if choosing trial space and recipe would take longer than two stages.
         """
         problem, objective = self.setup.problem, self.setup.objective
         unseen = unseen_data(problem, [measure.points for measure in objective.measures])
@@ -185,7 +184,7 @@ class LeastSquaresStrategy(SteadyStrategy):
         training.stopped = rival.ended
         hooks.save(state, stage.trial)
         told = f"of degree {stage.found.space.degree} on {stage.found.mesh.n_cells:,} cells: {why}"
-        return lambda: outcome_of(self.setup, training, stage, told)
+        return lambda: dataclasses.replace(outcome_of(self.setup, training, stage, told), unique=self._freedom is Freedom.NONE)
 
     def _resumed(self, state: State, hooks: Hooks) -> Callable[[], Outcome]:
         """Return the outcome of growth that had ended when its checkpoint was written."""
@@ -204,10 +203,11 @@ class LeastSquaresStrategy(SteadyStrategy):
     ) -> Callable[[], Outcome]:
         def concluded() -> Outcome:
             found = conclude(with_trial(self.setup, trial, objective), state.training, estimator)
-            metrics = Metrics.of(found.solution.metrics)
-            assert metrics.account is not None
-            account = dataclasses.replace(metrics.account, more={**metrics.account.more, "best_step": state.record["best"]})
-            return dataclasses.replace(found, solution=dataclasses.replace(found.solution, metrics=Metrics(account)))
+            account = Metrics.of(found.solution.metrics).account
+            assert account is not None
+            account = dataclasses.replace(account, more={**account.more, "best_step": state.record["best"]})
+            own = dataclasses.replace(found.solution, metrics=Metrics(account))
+            return dataclasses.replace(found, solution=own, unique=self._freedom is Freedom.NONE)
 
         hooks.save(state, trial)
         return concluded
@@ -229,7 +229,8 @@ class LeastSquaresStrategy(SteadyStrategy):
             hooks.report(training)
             if not journal.reads:
                 hooks.save(state, best.trial)
-            return not group.largest([hooks.over(training) or (group.size > 1 and self._late)])[0] and not self._open
+            over = hooks.over(training) or self._freedom is Freedom.MANY or (group.size > 1 and self._late)
+            return not group.largest([over])[0]
 
         def ahead(seconds: float) -> None:
             training.ahead = seconds

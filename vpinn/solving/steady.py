@@ -57,6 +57,7 @@ class SteadyOutcome(Outcome):
         stated: The problem in the formulation that was solved.
         checks: Messages of failed checks that the strategy itself made.
         first: A solution on the mesh of the problem file, if the solution is on a finer mesh.
+        unique: Whether it is known that no function can be added to the solution.
     """
 
     objective: Objective | None = None
@@ -64,10 +65,12 @@ class SteadyOutcome(Outcome):
     stated: Case | None = None
     checks: tuple[str, ...] = ()
     first: Solution | None = None
+    unique: bool = False
 
     def assessed(self) -> Solution:
         """Return the solution with its errors, its error estimate and the failed checks in its metrics."""
-        solution = assess(self.solution, self.objective, self.estimator, self.loss, self.stated, self.first)
+        found = self.objective, self.estimator, self.loss, self.stated, self.first
+        solution = assess(self.solution, *found, unique=self.unique)
         metrics = Metrics.of(solution.metrics)
         assert metrics.accuracy is not None
         accuracy = dataclasses.replace(metrics.accuracy, checks=[*metrics.accuracy.checks, *self.checks])
