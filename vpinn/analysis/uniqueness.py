@@ -190,7 +190,8 @@ class _Look:
         drawn = _straight(network, RECIPE.draw(network, problem.domain, generator))
         enough = PILOT_ROWS * max(width, WIDTHS[LOOKS])  # each point has rows for every component
         tested = objective.test_space is not None
-        rows = linearise(objective, network, drawn, everything(objective, network) if tested else evenly(objective, enough), at)
+        wider = max(network, trial.network, key=lambda one: one.layers[-2])  # both are evaluated at the points taken together
+        rows = linearise(objective, network, drawn, everything(objective, wider) if tested else evenly(objective, enough), at)
         functions = linearise(norm, network, drawn, evenly(norm, enough)).columns
         sizes = [np.linalg.norm(part, 2) for part in (rows.columns, functions)]
         if not (np.isfinite(sizes).all() and min(sizes) > 0.0):
