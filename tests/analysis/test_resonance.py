@@ -41,6 +41,7 @@ def test_the_share_is_the_distance_from_the_eigenvalue(gap: float) -> None:
     assert share == pytest.approx(gap / (2 - gap), rel=1e-2)
 
 
+@pytest.mark.slow
 def test_resonance_that_the_mesh_moves_a_little_fails_a_check() -> None:
     """The continuous problem has no solution; that on the mesh has one, 3e4 times too large, with a small estimate.
 

@@ -233,6 +233,7 @@ def test_what_is_set_to_zero_is_told(sections: dict[str, Any], told: list[str]) 
 
 
 @pytest.mark.parametrize(("upper", "source", "flux", "gap"), [((1, 1), "1", "0", "1"), ((3, 2), "(1 + x/2)", "1/4", "13")])
+@pytest.mark.slow
 def test_equations_tell_by_how_much_data_do_not_balance(upper: tuple[int, int], source: str, flux: str, gap: str) -> None:
     """∫f + ∮g, whatever the weights of the conditions."""
     open_problem = make_problem(

@@ -134,6 +134,7 @@ def test_in_all_of_space_where_a_residual_does_not_tell_the_error_networks_are_t
     assert in_few_coordinates(bounded, bounded.settings)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bits() -> None:
     problem = make_problem(**poisson("x[0]*x[1] + sin(x[2])", solver={"tolerance": 1e-3}))
     one, other = (vpinn.solve(problem, threads=1) for _ in range(2))

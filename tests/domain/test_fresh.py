@@ -61,7 +61,7 @@ def test_sums_over_points_made_anew_are_unbiased_for_the_integral(name: str, kin
     [
         ("monte-carlo", interval(cells=3), 3.0),
         ("stochastic-gauss", interval(cells=3), 9.0),
-        ("stochastic-gauss", rectangle(cells=1), 3.0),
+        pytest.param("stochastic-gauss", rectangle(cells=1), 3.0, marks=pytest.mark.slow),
     ],
 )
 def test_variance_over_cells_falls_as_the_rules_promise(kind: str, mesh: Mesh, order: float) -> None:

@@ -253,6 +253,7 @@ def test_features_that_escape_the_tests_get_richer_ones() -> None:
     assert len(judged_growth(method, Judgement(1.0, 1.0, True))[1]) == 1
 
 
+@pytest.mark.slow
 def test_features_are_as_steep_as_the_mesh_is_fine() -> None:
     """A strip of 40 × 2 square cells: slopes of one size for its box would make features that tests do not see across it."""
     strip, g = rectangle(upper=(20.0, 1.0), cells=(40, 2), cell="quadrilateral"), "sin(2*x + 0.3*sin(x))*sin(pi*y)*exp(y)"

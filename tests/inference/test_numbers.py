@@ -212,6 +212,7 @@ def test_data_that_do_not_depend_on_an_unknown(tmp_path: Path) -> None:
         inferred(stated(tmp_path, np.array([0.0, 0.0]), np.array([0.0, 0.01])))
 
 
+@pytest.mark.slow
 def test_a_run_folder_keeps_what_was_inferred(tmp_path: Path) -> None:
     np.savetxt(tmp_path / "sensors.csv", np.column_stack([PLACES, rod(PLACES)]), delimiter=",", header="x,value", comments="")
     (tmp_path / "rod.toml").write_text(

@@ -198,6 +198,7 @@ def test_a_part_from_a_mesh_file_comes_back_from_its_folder(tmp_path: Path) -> N
     np.testing.assert_array_equal(vpinn.load(tmp_path / "run").evaluate(points)["T"], solution.evaluate(points)["T"])
 
 
+@pytest.mark.slow
 def test_elements_are_the_yardstick_of_a_march_on_features() -> None:
     problem = make_problem(
         {"shape": "rectangle", "cells": 3, "time": [0, 0.1]},
@@ -214,6 +215,7 @@ def test_elements_are_the_yardstick_of_a_march_on_features() -> None:
     assert 0.5 <= told / metrics["errors"]["u"]["relative_l2"] <= 2.0
 
 
+@pytest.mark.slow
 def test_a_bisected_mesh_comes_back_from_its_folder(tmp_path: Path) -> None:
     settings = ["solver.tolerance=2e-2", "domain.cells=20", "domain.time=[0, 0.6]", 'output.times=[0.5]']
     problem = replace(vpinn.read_problem(PROBLEMS / "burgers.toml", settings), reference=None)

@@ -56,6 +56,7 @@ def everything(objective: Objective, theta: torch.Tensor) -> Population:
     return kept(population(objective, theta, generator, len(theta)), generator)
 
 
+@pytest.mark.slow
 def test_the_variance_of_two_batches_over_all_pairs_of_points(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of one point each it is L + Q, the mean of ‖φ(i, j) − g‖² over all pairs: Q within three standard errors, 15 %."""
     monkeypatch.setattr("vpinn.noise.contributions.SIGNS", (3_000, 3_000))

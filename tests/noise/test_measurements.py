@@ -169,6 +169,7 @@ def test_the_vertex_of_a_parabola() -> None:
     assert found.std() == pytest.approx(errors.mean(), rel=0.15)
 
 
+@pytest.mark.slow
 def test_noise_weighted_by_curvature(people: Population) -> None:
     """tr(H Cov)/gᵀHg of products of two batches, the quadratic part included, is that of drawn ones; so are steps' mean falls."""
     generator = np.random.default_rng(14)

@@ -55,6 +55,7 @@ def test_a_single_equation_and_an_energy_are_left_as_they_are() -> None:
         assert balanced_start(problem, make_trial(problem), _made, HERE)[0] is problem
 
 
+@pytest.mark.slow
 def test_a_pressure_whose_constant_is_open_stays_small() -> None:
     """The constant has no curvature but rounding; large, it would swallow digits and make the relative estimate look tiny."""
     stated = vpinn.make_problem(

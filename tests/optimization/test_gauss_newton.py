@@ -263,7 +263,14 @@ def test_a_step_that_another_batch_does_not_confirm_is_taken_back() -> None:
     assert float((confirmed - moved).norm()) <= 1e-4 * float(moved.norm())
 
 
-@pytest.mark.parametrize(("form", "bound"), [("strong", 2e-4), ("weak", 2e-3), ("energy", 5e-2)])
+@pytest.mark.parametrize(
+    ("form", "bound"),
+    [
+        pytest.param("strong", 2e-4, marks=pytest.mark.slow),
+        pytest.param("weak", 2e-3, marks=pytest.mark.slow),
+        ("energy", 5e-2),
+    ],
+)
 def test_steps_on_drawn_points(form: str, bound: float) -> None:
     """151 weights, 40 steps on 320 of 6,400 points; an energy's batches have a noise of their own, the others' dies out."""
     _, training, errors = trained(form, 40)
@@ -271,6 +278,7 @@ def test_steps_on_drawn_points(form: str, bound: float) -> None:
     assert {row[COLUMNS.index("batch_size")] for row in training.history} == {320}
 
 
+@pytest.mark.slow
 def test_a_run_on_drawn_points_goes_on_to_the_last_bit() -> None:
     _, whole, _ = trained("strong", 12, cells=5)
     setup, half, _ = trained("strong", 7, cells=5)

@@ -113,6 +113,7 @@ def test_batches_bring_heat_of_their_own_that_is_not_added_twice() -> None:
     assert float(variance) == pytest.approx(0.1, rel=0.1)
 
 
+@pytest.mark.slow
 def test_the_noise_of_batches_as_the_heat_bath() -> None:
     """Plain steps of η = 0.05 on gradients of variance σ²/b = 0.36: T = ησ²/(2b) = 0.009, and the walk has it."""
     generator = torch.Generator().manual_seed(9)

@@ -56,6 +56,7 @@ def setup_of(problem: vpinn.Problem, steps: int) -> Setup:
     return dataclasses.replace(setup, plan=dataclasses.replace(setup.plan, schedule=schedule))
 
 
+@pytest.mark.slow
 def test_resumed_runs_are_the_same() -> None:
     """A run stopped after its rule changed, and taken up from its checkpoint, ends with the same bits."""
     whole = setup_of(poisson(), 30)

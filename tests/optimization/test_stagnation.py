@@ -64,6 +64,7 @@ def test_a_run_ends_by_itself_and_more_steps_would_gain_little(form: str, monkey
     assert error(setup, ended) <= max(3e-7, 2.0 * error(longer, on))
 
 
+@pytest.mark.slow
 def test_a_resumed_run_ends_at_the_same_step() -> None:
     setup, whole, stored = ended_by_itself("energy")
     again = Training.from_arrays(*stored)

@@ -75,6 +75,15 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return found
 
 
+REPEATED = (
+    ("least-squares", "reading", signal.SIGTERM),
+    ("adam", "assessment", signal.SIGINT),
+    ("adam", "figures", signal.SIGINT),
+    ("gauss-newton", "assessment", signal.SIGTERM),
+)
+"""Phases that share the code of others; they are tried in the slow suite."""
+
+
 @pytest.fixture(autouse=True)
 def heard() -> Iterator[None]:
     """Restore the handling of hang-ups, which tests started with nohup ignore."""
@@ -86,10 +95,10 @@ def heard() -> Iterator[None]:
 @pytest.mark.parametrize(
     ("method", "phase", "number"),
     [
-        *(("least-squares", phase, signal.SIGTERM) for phase in PHASES if phase != "steps"),
-        *(("adam", phase, signal.SIGINT) for phase in ("fields", "steps", "assessment")),
-        pytest.param("adam", "figures", signal.SIGINT, marks=pytest.mark.slow),
-        *(("gauss-newton", phase, signal.SIGTERM) for phase in ("steps", "assessment")),
+        *(("least-squares", phase, signal.SIGTERM) for phase in PHASES if phase not in ("steps", "reading")),
+        *(("adam", phase, signal.SIGINT) for phase in ("fields", "steps")),
+        ("gauss-newton", "steps", signal.SIGTERM),
+        *(pytest.param(*each, marks=pytest.mark.slow) for each in REPEATED),
         *(("adam", phase, signal.SIGHUP) for phase in ("fields", "steps")),
     ],
 )

@@ -76,6 +76,7 @@ def test_closed_streams(file: str) -> None:
         assert subprocess.run(words, stdout=subprocess.DEVNULL).returncode == 0
 
 
+@pytest.mark.slow
 def test_no_room_for_figures_leaves_whole_files_and_the_run_goes_on(
     file: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -155,7 +155,7 @@ WAYS: dict[str, Way] = {
 NAMES = list(WAYS)
 ALIKE = (
     *("adam, drawn", "sgd", "annealing", "evolution", "broyden", "spring", "without cells", "one stage", "langevin", "lbfgs"),
-    *("inference in time", "reptile", "maml"),
+    *("inference in time", "over space and time", "nadam", "reptile", "maml"),
 )
 """Ways that share the code of others here, or take long; they are tried in the slow suite."""
 EACH = [pytest.param(name, marks=pytest.mark.slow) if name in ALIKE else name for name in NAMES]

@@ -154,6 +154,7 @@ def test_a_flow_in_a_box_is_estimated_and_passes_all_checks() -> None:
     assert max(errors["relative_h1"] for errors in solution.errors.values()) < 1e-3
 
 
+@pytest.mark.slow
 def test_they_stand_in_where_features_are_slow_and_worse() -> None:
     """Two materials: features bend across the joint, elements do not."""
     mesh = rectangle(cells=8)
@@ -289,6 +290,7 @@ def test_a_narrow_load_is_found_by_default() -> None:
     assert solution.evaluate([[0.2], [0.9]])["u"] == pytest.approx([0.126, 0.037], abs=1e-7)
 
 
+@pytest.mark.slow
 def test_a_joint_inside_cells_is_found_by_default() -> None:
     """Quadrilaterals are cut into triangles, and these bisected, where the joint of two materials crosses them."""
     exact = "min_value(x + y/3, 0.6) + 0.5*max_value(x + y/3 - 0.6, 0)"

@@ -73,6 +73,7 @@ def test_a_run_goes_on_from_its_last_stage(
     assert np.array_equal(resumed.history[:, same], whole.history[:, same], equal_nan=True)
 
 
+@pytest.mark.slow
 def test_another_tolerance_starts_over(problem: vpinn.Problem, tmp_path: Path) -> None:
     """Decisions that were made for one tolerance are not those for another."""
     solve(problem, tmp_path / "run", threads=1)

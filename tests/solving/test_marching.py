@@ -182,6 +182,7 @@ def test_five_kills_change_no_bit(file: Path, monkeypatch: pytest.MonkeyPatch) -
     assert left(folder) == left(whole)
 
 
+@pytest.mark.slow
 def test_another_tolerance_starts_anew(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vpinn.output.folder.draw", lambda *_: [])
     file.write_text(BAR)

@@ -115,6 +115,7 @@ def test_their_degree_is_that_from_which_a_higher_one_gains_little() -> None:
     assert [coarse_elements(problem, 1.0).found.space.degree for problem in (smooth, corner)] == [2, 3]
 
 
+@pytest.mark.slow
 def test_cells_are_bisected_around_corners_where_a_higher_degree_gains_little() -> None:
     """Where heat leaves by a side next to a hot one, the flux at their corner is infinite."""
     problem = make_problem(

@@ -139,6 +139,7 @@ def test_a_stress_singularity() -> None:
     assert max(others) <= 1e-3 * abs(first["coefficient"])
 
 
+@pytest.mark.slow
 def test_anisotropic_diffusion() -> None:
     """A = [[2, 1], [1, 1]]: of (x − y, y) the solution is harmonic, and the angle 3π/2 becomes 7π/4; a smooth part beside."""
     expressions = {

@@ -84,7 +84,7 @@ CASES: dict[str, tuple[dict[str, Any], int, float]] = {
 }
 
 
-SLOW = ("four dimensions", "nitsche on a disk", "nonlinear, convection")
+SLOW = ("four dimensions", "nitsche on a disk", "nonlinear, convection", "natural conditions", "strong")
 
 
 @pytest.mark.parametrize(
@@ -123,6 +123,7 @@ def test_by_least_squares(name: str) -> None:
     assert vpinn.solve(problem, threads=1).errors["u"]["relative_l2"] <= 1e-6
 
 
+@pytest.mark.slow
 def test_by_mini_batches() -> None:
     """Adam on less than a tenth of the points per step comes near the solution, too; a fixed seed."""
     sections, _, _ = CASES["energy"]

@@ -117,7 +117,7 @@ class Assembler(ABC):
             values, gradients = self.space.tabulate(side.reference.reshape(m, q, d))
             tables.append(np.concatenate([values[:, :, None], gradients], axis=2))
             inverse = self.space.mesh.frames_at(side.cell, side.reference).inverse_transpose
-            pulls.append(jets_map(inverse.reshape(m, q, d, d)).numpy())
+            pulls.append(host(jets_map(inverse.reshape(m, q, d, d))))
         dofs = np.concatenate([self.space.dofs[side.cell[::q]] for side in sides], axis=1)
         far = None if points.far is None else (points.far.cell[::q], points.entity[::q])
         w = torch.tensor(points.w, device=HOST).view(m, q)

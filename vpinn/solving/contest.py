@@ -26,7 +26,7 @@ from vpinn.finite_elements import Level
 from vpinn.interrupt import Interrupt
 from vpinn.learning import FamilyMember, Learning, begun, solve_last_layer
 from vpinn.optimization import Training, make_plan, train
-from vpinn.placement import Placement, wide
+from vpinn.placement import HOST, Placement, wide
 from vpinn.problem import Case, Settings, member
 from vpinn.problem.numerics import Solver
 from vpinn.process import release_memory
@@ -198,7 +198,7 @@ class _Contestants:
             self.reducing = time.process_time() - began
         began = time.process_time()
         _, trial, _ = self._family.query(values)
-        return [(time.process_time() - began, trial, torch.zeros(trial.network.size, dtype=torch.float64))]
+        return [(time.process_time() - began, trial, torch.zeros(trial.network.size, dtype=torch.float64, device=HOST))]
 
     def _goes_on(self, stage: FamilyStage) -> bool:
         return self._signals.signal is None
