@@ -106,7 +106,7 @@ def test_methods_name_their_devices(name: str, method: str) -> None:
 
 @pytest.mark.usefixtures("meta")
 @pytest.mark.parametrize("sampler", SAMPLERS)
-@pytest.mark.parametrize("name", [name if name == "weak" else pytest.param(name, marks=pytest.mark.slow) for name in FORMULATIONS])
+@pytest.mark.parametrize("name", [pytest.param(name, marks=() if name == "weak" else pytest.mark.slow) for name in FORMULATIONS])
 def test_samplers_name_their_devices(name: str, sampler: str) -> None:
     """Adam on batches with what a run finds out by itself: their size, warm-up, clipping."""
     batch = {"sampler": sampler, "size": "auto"}
