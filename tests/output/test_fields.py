@@ -82,6 +82,16 @@ def test_nodes_know_their_place(solved: Solved) -> None:
     np.testing.assert_allclose(mesh.frames_at(points.cell, points.reference).x, points.x, atol=1e-13)
 
 
+def test_nodes_between_two_materials_belong_to_the_same_one() -> None:
+    mesh = rectangle(cells=4)
+    east = mesh.nodes[mesh.cells].mean(axis=1)[:, 0] > 0.5
+    mesh = replace(mesh, cell_tags={"west": np.flatnonzero(~east), "east": np.flatnonzero(east)})
+    points = make_canvas(mesh).points
+    between = points.x[:, 0] == 0.5
+    assert between.any()
+    assert east[points.cell[between]].all()
+
+
 def test_vectors_have_three_components(solved: Solved, tmp_path: Path) -> None:
     solution = solved("beam")
     found = meshio.read(export(solution, tmp_path / "beam.vtu"))
