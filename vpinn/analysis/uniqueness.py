@@ -41,6 +41,8 @@ MOST_CELLS = 50_000
 """Cells above which tests on all of them would take more than a few seconds."""
 RECIPE = Recipe("sin", 1.2)
 """Features that are drawn: entire functions, whose span comes close to smooth free functions fastest."""
+PER_AXIS = 8.0
+"""Features per coordinate above which their scale grows in proportion, so that modes of many waves are found, too."""
 OPEN = 1e-6
 """σ up to which a function is free; Mindlin's plate, which is well posed, has 3e-5, and a mode at resonance 1e-11."""
 FELL = 1e3
@@ -185,9 +187,10 @@ class _Look:
         space = objective.test_space
         if space is not None and local_degree(space.space.mesh, width) > space.space.degree:
             raise InputError("the largest cells do not see so many features")  # and would call them free
-        network = RECIPE.features(trial.network, width, problem.domain, tests_degree(objective))
+        recipe = _recipe(width, problem.domain.dimension)
+        network = recipe.features(trial.network, width, problem.domain, tests_degree(objective))
         generator = torch.Generator().manual_seed(problem.settings.solver.seed)
-        drawn = _straight(network, RECIPE.draw(network, problem.domain, generator))
+        drawn = _straight(network, recipe.draw(network, problem.domain, generator))
         enough = PILOT_ROWS * max(width, WIDTHS[LOOKS])  # each point has rows for every component
         tested = objective.test_space is not None
         wider = max(network, trial.network, key=lambda one: one.layers[-2])  # both are evaluated at the points taken together
@@ -265,6 +268,11 @@ class _Look:
         unknowns = Evaluator.of(self.problem, trial, [unknown.function for unknown in self.problem.unknowns])
         nothing = Evaluator.of(self.problem, self.trial, [unknown.function for unknown in self.problem.unknowns])
         return unknowns(theta, points) - nothing(self.theta, points)
+
+
+def _recipe(width: int, dimension: int) -> Recipe:
+    """Return the features of which ``width`` are drawn; where they are many per coordinate, they oscillate as fast as these resolve."""
+    return replace(RECIPE, scale=RECIPE.scale * max(1.0, width ** (1 / dimension) / PER_AXIS))
 
 
 def _straight(network: Features, theta: torch.Tensor) -> torch.Tensor:
