@@ -271,7 +271,7 @@ class _Look:
 
 
 def _recipe(width: int, dimension: int) -> Recipe:
-    """Return the features of which ``width`` are drawn; where they are many per coordinate, they oscillate as fast as these resolve."""
+    """Return features of which ``width`` are drawn: the more of them there are per coordinate, the faster they oscillate."""
     return replace(RECIPE, scale=RECIPE.scale * max(1.0, width ** (1 / dimension) / PER_AXIS))
 
 
