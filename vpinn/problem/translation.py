@@ -220,14 +220,15 @@ class Translator:
             self._count_derivatives(node, 1)
             return self._apply(node, self.scope.clock.derivative, self.tensor(node.args[0]))
         sides = self.scope.sides
-        if sides is not None and name in ("jump", "avg") and len(node.args) == 1:
+        across = () if sides is None else ("jump", "avg")
+        if sides is not None and name in across and len(node.args) == 1:
             return self._apply(node, sides.jump if name == "jump" else sides.average, self.tensor(node.args[0]))
         if name not in self.operators:
             if told := {**MEANT, **UNAVAILABLE}.get(name):
                 self.fail(node, told)
             if name in self.scope.names:
                 self.fail(node, f"{name} is a name, not a function: write {name} alone, or {name}*(…) to multiply")
-            raise InputError(f"unknown function {printable(name)!r}{closest(name, [*self.operators, *SYNTAX, *MEASURES])}")
+            raise InputError(f"unknown function {printable(name)!r}{closest(name, [*self.operators, *across, *SYNTAX, *MEASURES])}")
         operator = self.operators[name]
         if len(node.args) != operator.arity:
             self.fail(node, f"{name} takes {operator.arity} argument{'s' if operator.arity > 1 else ''}, got {len(node.args)}")
