@@ -228,7 +228,8 @@ class Translator:
                 self.fail(node, told)
             if name in self.scope.names:
                 self.fail(node, f"{name} is a name, not a function: write {name} alone, or {name}*(…) to multiply")
-            raise InputError(f"unknown function {printable(name)!r}{closest(name, [*self.operators, *across, *SYNTAX, *MEASURES])}")
+            known = [*self.operators, *across, *SYNTAX, *MEASURES]
+            raise InputError(f"unknown function {printable(name)!r}{closest(name, known)}")
         operator = self.operators[name]
         if len(node.args) != operator.arity:
             self.fail(node, f"{name} takes {operator.arity} argument{'s' if operator.arity > 1 else ''}, got {len(node.args)}")
