@@ -32,14 +32,16 @@ class Factors:
 
     Attributes:
         tape: takes parameters and returns θ, K numbers.
+        where: place of the parameters in the problem file, for messages.
     """
 
     tape: Tape
+    where: str
 
     @classmethod
-    def of(cls, graph: Graph, nodes: Sequence[Node]) -> Factors:
+    def of(cls, graph: Graph, nodes: Sequence[Node], where: str) -> Factors:
         """Return the factors that nodes of parameters alone are."""
-        return cls(compile_tape(graph, nodes))
+        return cls(compile_tape(graph, nodes), where)
 
     def __call__(self, values: Array) -> Array:
         """Return θ [S, K] for S values of the parameters [S, P].
@@ -55,7 +57,7 @@ class Factors:
             found[:, k] = host(output) if isinstance(output, Tensor) else output
         if not (finite := np.isfinite(found).all(axis=1)).all():
             there = ", ".join(f"{value:g}" for value in values[~finite][0])
-            raise InputError(f"the form or a value is not finite at parameters {there}; change their ranges in [parameters]")
+            raise InputError(f"the form or a value is not finite at parameters {there}; change their ranges", self.where)
         return found
 
 
@@ -125,7 +127,7 @@ class Terms:
                 rests.append(_rest(problem, side, left, counts))
         if not all(one.linear for part in parts.values() for one in part):
             raise _nonlinear(problem)
-        factors = Factors.of(graph, list(parts))
+        factors = Factors.of(graph, list(parts), problem.where("parameters"))
         return cls(problem.parameters, factors, tuple(map(tuple, parts.values())), tuple(rests))
 
 
@@ -181,7 +183,7 @@ def boundary_factors(problem: Problem) -> Factors:
                     where,
                 )
             found |= dict.fromkeys(factor for factor, node in separated.terms.items() if not _is_zero(graph, node))
-    return Factors.of(graph, list(found))
+    return Factors.of(graph, list(found), problem.where("parameters"))
 
 
 def _is_zero(graph: Graph, node: Node) -> bool:

@@ -37,7 +37,8 @@ def substituted(problem: Stated, values: Mapping[Expr, Expr | float]) -> Stated:
             return stated if stated is None else ufl.replace(stated, images)
         except (ArithmeticError, ValueError):  # UFL evaluates expressions of numbers with Python's operators
             numbers = ", ".join(str(image) for image in images.values())
-            raise InputError(f"an expression has no value where the parameters are {numbers}; change their ranges") from None
+            message = f"an expression has no value where the parameters are {numbers}; change their ranges"
+            raise InputError(message, problem.where("parameters")) from None
 
     def formulation(stated: Formulation) -> Formulation:
         if isinstance(stated, Strong):
