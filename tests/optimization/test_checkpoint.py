@@ -10,6 +10,7 @@ import resource
 import signal
 import threading
 import tokenize
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,10 @@ def test_files_that_are_no_checkpoints(tmp_path: Path) -> None:
             load_arrays(path)
         assert caught.value.exit_code == 4
     np.savez(path, a=np.array([{"code": 1}], dtype=object))
+    with pytest.raises(StorageError, match="damaged"):
+        load_arrays(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(f"{HASH}.npy", b"no array")
     with pytest.raises(StorageError, match="damaged"):
         load_arrays(path)
     with pytest.raises(StorageError):

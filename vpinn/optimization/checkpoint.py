@@ -72,6 +72,8 @@ def load_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     try:
         with open_regular(path) as file, np.load(file, allow_pickle=False) as archive:
             content = {name: archive[name] for name in archive.files}
+        if not all(isinstance(one, np.ndarray) for one in content.values()):
+            raise ValueError("a member is no array")  # numpy returns those that do not begin as arrays do as bytes
         stored = content.pop(HASH).tobytes()
     except FileNotFoundError:
         raise StorageError(f"{path}: there is no checkpoint; run without --resume") from None
