@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from vpinn.analysis import Freedom, free_beforehand
 from vpinn.analysis.uniqueness import free_functions
 from vpinn.domain import Hypercube, bisect, box, disk, interval, rectangle
 from vpinn.errors import InputError
@@ -291,3 +292,15 @@ def test_large_cells_of_a_graded_mesh_accuse_nobody() -> None:
     theta = trial.network.initial(torch.Generator().manual_seed(0))
     assert mesh.n_cells > 1_500
     assert free_functions(problem, trial, theta) is None
+
+
+@pytest.mark.parametrize(
+    ("dimension", "boundary", "expected"),
+    [(2, [("all", 0)], Freedom.NONE), (2, [("left", 0), ("right", 0)], Freedom.MANY), (6, [("all", 0)], Freedom.UNKNOWN)],
+)
+def test_what_cannot_be_determined_before_the_work_is_not_taken_for_nothing(
+    dimension: int, boundary: list[tuple[str, int]], expected: Freedom
+) -> None:
+    domain = Hypercube((0.0,) * dimension, (1.0,) * dimension)
+    problem = make_problem(domain, unknowns={"u": "scalar"}, strong="div(grad(u))", boundary=on(*boundary))
+    assert free_beforehand(problem, make_trial(problem, rows=True)) is expected

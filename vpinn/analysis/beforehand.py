@@ -7,7 +7,7 @@ from enum import Enum, auto
 
 import torch
 
-from vpinn.analysis.uniqueness import RECIPE, free_functions
+from vpinn.analysis.uniqueness import RECIPE, UNDETERMINED, find_free
 from vpinn.objective.variation import is_linear
 from vpinn.optimization import stated_problem
 from vpinn.placement import HOST
@@ -39,7 +39,10 @@ def free_beforehand(problem: Case, trial: Trial) -> Freedom:
         return Freedom.UNKNOWN
     # the field of zero parameters is that of any network, and a network of one layer has cheap derivatives of any order
     plain = replace(trial, network=RECIPE.features(trial.network, 1, problem.domain))
-    found = free_functions(problem, plain, torch.zeros(plain.network.size, dtype=torch.float64, device=HOST))
+    try:
+        found = find_free(problem, plain, torch.zeros(plain.network.size, dtype=torch.float64, device=HOST))
+    except UNDETERMINED:
+        return Freedom.UNKNOWN
     if found is None:
         return Freedom.NONE
     return Freedom.MANY if found.beyond else Freedom.UNKNOWN

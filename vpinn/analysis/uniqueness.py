@@ -43,6 +43,8 @@ RECIPE = Recipe("sin", 1.2)
 """Features that are drawn: entire functions, whose span comes close to smooth free functions fastest."""
 PER_AXIS = 8.0
 """Features per coordinate above which their scale grows in proportion, so that modes of many waves are found, too."""
+UNDETERMINED = (InputError, np.linalg.LinAlgError)
+"""What is raised where free functions cannot be determined."""
 OPEN = 1e-6
 """σ up to which a function is free; Mindlin's plate, which is well posed, has 3e-5, and a mode at resonance 1e-11."""
 FELL = 1e3
@@ -85,19 +87,25 @@ def free_functions(problem: Case, trial: Trial, theta: torch.Tensor, loss: float
         theta: parameters of the solution [size]; a nonlinear problem is linearised there.
         loss: half the sum of squares of the residual of a strong form; None if it is not known.
     """
-    domain = problem.domain
-    if domain.dimension > MOST_DIMENSIONS or domain.n_cells > MOST_CELLS:
-        return None
     try:
-        found = _found(problem, trial, theta)
+        found = find_free(problem, trial, theta)
         if found is None or not found.driven or loss is None:
             return found
         return replace(found, gap=imbalance(problem, trial, theta, loss))
-    except (InputError, np.linalg.LinAlgError):
+    except UNDETERMINED:
         return None
 
 
-def _found(problem: Case, trial: Trial, theta: torch.Tensor) -> Free | None:
+def find_free(problem: Case, trial: Trial, theta: torch.Tensor) -> Free | None:
+    """Return the functions that can be added to a solution; None if there are none. For the arguments see ``free_functions``.
+
+    Raises:
+        InputError: they cannot be determined, because the domain is too large, or no number of features could be tried.
+        numpy.linalg.LinAlgError: a factorisation failed.
+    """
+    domain = problem.domain
+    if domain.dimension > MOST_DIMENSIONS or domain.n_cells > MOST_CELLS:
+        raise InputError("free functions are not looked for on so many cells or in so many dimensions")
     objectives, least = Objectives(stated_problem(problem, trial, "least-squares"), HERE), list[float]()
     norm = derivatives(objectives.problem, trial)
     level = Level.of(problem)
@@ -110,7 +118,9 @@ def _found(problem: Case, trial: Trial, theta: torch.Tensor) -> Free | None:
         certain = bool(least) and least[-1] <= min(CERTAIN, bound)
         if len(least) > LOOKS and (certain or not _falls(least, problem.domain.dimension)):
             break
-    if look is None or not (look.ratios <= bound).any():
+    if look is None:
+        raise InputError("there are too few points or tests to look for free functions")
+    if not (look.ratios <= bound).any():
         return None
     more = (look.ratios <= bound).sum() > levels  # than the motions that are known
     if more and look.degree and expected_functions(problem, look.degree + RICHER) <= MOST_TESTS:
