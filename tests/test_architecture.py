@@ -124,6 +124,14 @@ def test_every_file_belongs_to_a_stage() -> None:
     assert {stage_of(path) for path in FILES} <= {*FLOW, "__init__", "__main__"}
 
 
+def test_every_package_is_in_the_table_of_the_code_in_the_order_of_the_flow() -> None:
+    rows = [line.split("|")[1] for line in (ROOT / "__init__.py").read_text().splitlines() if line.startswith("| `")]
+    listed = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    assert packages <= {*listed}
+    assert listed == sorted(listed, key=FLOW.index)
+
+
 @pytest.mark.parametrize("module", ["vpinn", "vpinn.domain", "vpinn.problem", "vpinn.cli"])
 def test_no_heavy_module_before_it_is_needed(module: str) -> None:
     if importlib.util.find_spec(module) is None:

@@ -5,8 +5,8 @@
 | package or module | input → output |
 |---|---|
 | `workers` | processes that share the quadrature points, on torch.distributed |
-| `registry` | names of samplers, methods, activations and shapes of others |
 | `metrics` | what was done, how accurate it is, what it took → metrics.json |
+| `registry` | names of samplers, methods, activations and shapes of others |
 | `domain` | shape or mesh file → mesh, quadrature points as a lazy data set, finite element spaces |
 | `problem` | TOML and UFL text → `Case`: a `Problem`, which is mathematics, with the settings of its solution |
 | `forms` | UFL expressions → tapes: lists of instructions that torch evaluates at all points at once |
@@ -22,6 +22,7 @@
 | `march` | problem in time → field over space and time |
 | `eigen` | eigenproblem → eigenvalues with error estimates, and modes |
 | `families` | problem with parameters → reduced space that answers for all of them, with bounds |
+| `learning` | members of a family → weights and features that further members start from |
 | `inference` | problem and measurements → unknown numbers and coefficient fields, with deviations |
 | `output` | solution → files, figures, tables |
 | `solving` | problem → the strategy that solves it, and the run with its folder |
