@@ -16,12 +16,13 @@ from vpinn.march.answers import answers_in_time, times_of
 from vpinn.march.element_march import ElementMarch
 from vpinn.march.element_stages import ElementMarches
 from vpinn.march.elements import ElementEquations
-from vpinn.march.feature_stages import TOLERANCE, FeatureMarches
+from vpinn.march.feature_stages import FeatureMarches
 from vpinn.march.integrate import Collapse, Marched, march
 from vpinn.march.journal import MarchJournal
 from vpinn.march.measure import Distance, Field, as_metrics, exact_field, gap_between
 from vpinn.march.solution import MarchedSolution, arrays_of, make_solution, stage_of
 from vpinn.march.stage import MarchStage
+from vpinn.march.staged import TOLERANCE
 from vpinn.march.stages import Marches, make_marches, on_elements
 from vpinn.march.start import start
 from vpinn.march.trajectory import Trajectory

@@ -21,25 +21,19 @@ from vpinn.march.element_march import ElementMarch, gap_of
 from vpinn.march.element_steps import Stepping, march_elements
 from vpinn.march.elements import ElementEquations
 from vpinn.march.integrate import Collapse, Marched
-from vpinn.march.journal import MarchJournal
+from vpinn.march.staged import PATIENCE, SPENT, STAGNANT, StagedMarches
 from vpinn.objective import weakened
-from vpinn.problem import Case, Problem, output_times
+from vpinn.problem import Case, Problem
 
 Array = NDArray[np.float64]
 DEGREES = {1: (3, 5, 7, 9, 11), 2: (2, 4, 6, 8, 10), 3: (2, 3, 4, 5)}
 """Dimension → degrees of the stages; the last one only serves to estimate the error of the one before."""
-TOLERANCE = 1e-6
-"""Default tolerance of the relative error estimate, dimensionless."""
 LOOSE, TIGHT, FIRST = 0.02, 1e-11, 1e-5
 """Relative tolerance of time steps: ratio to the tolerance of the solution, lower bound, and value in the first stage."""
 BELOW = 1e-3
 """Ratio of the tolerance of time steps to the last error estimate."""
 TIGHTER = 0.3
 """Factor on that tolerance in every second march, so that the difference of two marches includes the errors in time."""
-STAGNANT = 0.7
-"""Ratio of the error estimates of two stages above which the later one counts as a stage of little gain."""
-PATIENCE = 2
-"""Number of consecutive stages of little gain after which the stages end."""
 SMOOTH = 3.0
 """The solution counts as smooth if the error estimate falls by this factor per degree: higher degrees then gain more than
 smaller cells."""
@@ -47,43 +41,15 @@ SECONDS = {1: 5e-6, 2: 1e-5, 3: 4e-5}
 """Dimension → predicted seconds per step and function for linear equations; unlike measured ones they do not vary."""
 NONLINEAR = 4.0
 """Factor on these seconds for nonlinear equations."""
-SPENT = 20.0
-"""Predicted seconds that all stages may take together; ``solver.time_limit`` if that is more."""
 
 
-class ElementMarches:
-    """Marches of one problem on elements.
-
-    Args:
-        problem: the problem in time.
-        note: called after every time step with the number of the stage and the time reached; if it returns False, all ends.
-
-    Attributes:
-        journal: marches of an earlier run, which are read instead of computed again.
-        made: stages that have an error estimate, in order.
-        ended: reason why no stage follows: "tolerance", "grown" or "collapse"; "" if ``note`` ended the marches.
-        collapsed: the part of a march that was computed before its steps became too small; None if none collapsed.
-    """
-
-    def __init__(self, problem: Case, note: Callable[[int, float], bool] = lambda stage, t: True) -> None:
-        self.problem = problem
-        self._note = note
-        self._count = 0
-        self.journal = MarchJournal()
-        self.made: list[ElementMarch] = []
-        self.ended = ""
-        self.collapsed: ElementMarch | None = None
-        self.tolerance = problem.settings.solver.tolerance or TOLERANCE
-        self.instants = np.union1d([problem.clock.start], output_times(problem)).tolist() if problem.clock else []
+class ElementMarches(StagedMarches[ElementMarch]):
+    """Marches of one problem on elements."""
 
     @property
     def most(self) -> int:
         """Largest number of stages, ≥ 1."""
         return len(DEGREES[self.problem.domain.dimension])
-
-    def after(self, journal: MarchJournal, count: int) -> None:
-        """Use a journal whose first ``count`` marches are of another kind."""
-        self.journal, self._count = journal, count
 
     def run(self, told: Callable[[], None] = lambda: None) -> ElementMarch | None:
         """Return the best stage that has an error estimate; None if ``note`` ended the marches before there was one.
@@ -100,19 +66,19 @@ class ElementMarches:
         spent = 0.0
         slow = 0
         gain = math.inf
-        allowed = max(SPENT, self.problem.settings.solver.time_limit or 0.0)
+        allowed = max(SPENT, problem.settings.solver.time_limit or 0.0)
         try:
             stage = self._march(problem, rising[0])
             while stage is not None:
                 following = self._march(problem, rising[level + 1])
                 if following is None:
-                    return self._best
+                    return self.best
                 gap, shares = gap_of(stage, following, self.instants)
                 self.made.append(replace(stage, estimate=gap, following=following))
                 told()
                 if gap.relative <= self.tolerance:
                     self.ended = "tolerance"
-                    return self._best
+                    return self.best
                 before = self.made[-2] if len(self.made) > 1 else None
                 if before is not None:
                     rise = stage.mixed.highest.degree - before.mixed.highest.degree
@@ -132,14 +98,14 @@ class ElementMarches:
                 stage = following if changed is problem else self._march(changed, rising[at])
                 problem, level = changed, at
             else:
-                return self._best
+                return self.best
         except Collapse:
-            if self._best is None:
+            if self.best is None:
                 raise
             self.ended = "collapse"
-            return self._best
+            return self.best
         self.ended = "grown"
-        return self._best
+        return self.best
 
     def _ahead(self, problem: Case, level: int, gain: float, shares: Array) -> list[tuple[Case, int]]:
         """Return the problems and positions in ``DEGREES`` that the next stage may have, the best choice first.
@@ -159,10 +125,6 @@ class ElementMarches:
         bisected = [(replace(problem, domain=refined(mesh, shares)), level)]
         return bisected + higher if concentrated(mesh, shares) or not higher else higher
 
-    @property
-    def _best(self) -> ElementMarch | None:
-        return min(self.made, key=lambda stage: stage.relative) if self.made else None
-
     def _march(self, problem: Case, degree: int) -> ElementMarch | None:
         """Return a march; None if ``note`` ended it."""
         mesh = problem.domain.with_cells()
@@ -172,7 +134,7 @@ class ElementMarches:
                 f"elements of degree {degree} have about {size:,.0f} functions, over {LARGEST[mesh.dimension]:,} in "
                 f"{mesh.dimension} dimensions; take a coarser mesh"
             )
-        number, self._count = self._count, self._count + 1
+        number, self.count = self.count, self.count + 1
         equations = ElementEquations(weakened(problem), degree)
         points = CellPoints(mesh, rule_degree(degree, mesh))
         constants = tuple(motion.components[0] for motion in equations.opened)

@@ -18,11 +18,11 @@ from vpinn.errors import InputError
 from vpinn.features.orthonormal import GalerkinSystem, Mixture, OrthonormalSpace, homogeneous, make_lifts, make_space
 from vpinn.march.feature_march import FeatureMarch
 from vpinn.march.integrate import Collapse, Marched, march
-from vpinn.march.journal import MarchJournal
 from vpinn.march.measure import gap_between
+from vpinn.march.staged import PATIENCE, SPENT, STAGNANT, StagedMarches
 from vpinn.march.start import first_scale, start
 from vpinn.objective import highest_order, weakened
-from vpinn.problem import Case, Problem, output_times
+from vpinn.problem import Case, Problem
 
 Array = NDArray[np.float64]
 WIDTHS = {1: (48, 80, 120, 180, 270, 400, 600), 2: (80, 120, 180, 270, 400, 600, 900), 3: (120, 180, 270, 400, 600)}
@@ -31,68 +31,36 @@ PER_FEATURE = {1: 8, 2: 24, 3: 30}
 """Dimension → quadrature points per feature."""
 RULES = (8, 12, 16, 20)
 """Degrees of the quadrature rule that are tried before cells are halved."""
-TOLERANCE = 1e-6
-"""Default tolerance of the relative error estimate, dimensionless."""
 LOOSE, TIGHT = 0.05, 1e-11
 """Relative tolerance of time steps: its ratio to the tolerance of the solution, and its lower bound."""
-SPENT = 20.0
-"""Predicted seconds that all stages may take together."""
 GROWTH = 3.0
 """Expected ratio of the seconds of a stage to those of the stage before."""
 UNEVEN = 4.0
 """Ratio of the largest gradient to its mean above which features are steps instead of sines, which are steep everywhere."""
-STAGNANT = 0.7
-"""Ratio of the error estimates of two stages above which the later one counts as a stage of little gain."""
 POOR = 0.05
 """Relative error estimate above which the ratio of two estimates does not measure the rate of convergence."""
-PATIENCE = 2
-"""Number of consecutive stages of little gain after which the stages end."""
 LARGEST = 3e9
 """Largest memory of all functions at all points, in bytes."""
 FOLLOWED = 21
 """Number of instants at which gradients are evaluated to place features."""
 
 
-class FeatureMarches:
-    """Marches of one problem on features.
-
-    Args:
-        problem: the problem in time.
-        note: called after every time step with the number of the stage and the time reached; if it returns False, all ends.
-
-    Attributes:
-        journal: marches of an earlier run, which are read instead of computed again.
-        made: stages that have an error estimate, in order.
-        ended: reason why no stage follows: "tolerance", "grown" or "collapse"; "" if ``note`` ended the marches.
-        collapsed: the part of a march that was computed before its steps became too small; None if none collapsed.
-    """
+class FeatureMarches(StagedMarches[FeatureMarch]):
+    """Marches of one problem on features."""
 
     def __init__(self, problem: Case, note: Callable[[int, float], bool] = lambda stage, t: True) -> None:
-        self._stated, self.problem = problem, weakened(problem)
+        super().__init__(weakened(problem), note)
+        self._stated = problem
         refuse_strong(self.problem)
-        self._note = note
-        self._count = 0
-        self.journal = MarchJournal()
-        self.made: list[FeatureMarch] = []
-        self.ended = ""
-        self.collapsed: FeatureMarch | None = None
         self._base = homogeneous(self.problem)
         self._lifts = make_lifts(self.problem, self._base.background)
         self._scale = 0.0
-        solver = problem.settings.solver
-        self.tolerance = solver.tolerance or TOLERANCE
-        self.instants = np.union1d([problem.clock.start], output_times(problem)).tolist() if problem.clock else []
 
     @property
     def widths(self) -> tuple[int, ...]:
         """Number of features of every stage."""
         asked = self.problem.settings.solver.features
         return WIDTHS[self.problem.domain.dimension] if asked is None else (asked, round(1.5 * asked))
-
-    @property
-    def count(self) -> int:
-        """Number of marches begun."""
-        return self._count
 
     @property
     def most(self) -> int:
@@ -116,18 +84,18 @@ class FeatureMarches:
             try:
                 following = None if stage is None else self._stage(width, stage)
             except Collapse:
-                if self._best is None:
+                if self.best is None:
                     raise
                 self.ended = "collapse"
-                return self._best
+                return self.best
             if following is None or stage is None:
-                return self._best
+                return self.best
             self.made.append(self._estimated(stage, following))
             told()
             reached = self.made[-1].relative
             if reached <= self.tolerance:
                 self.ended = "tolerance"
-                return self._best
+                return self.best
             gained = len(self.made) < 2 or reached > POOR or reached <= STAGNANT * self.made[-2].relative
             slow = 0 if gained else slow + 1
             spent += counted(following)
@@ -135,15 +103,11 @@ class FeatureMarches:
                 break
             stage = following
         self.ended = "grown"
-        return self._best
+        return self.best
 
     @property
     def _seed(self) -> int:
         return self.problem.settings.solver.seed
-
-    @property
-    def _best(self) -> FeatureMarch | None:
-        return min(self.made, key=lambda stage: stage.relative) if self.made else None
 
     def _first(self, width: int) -> FeatureMarch | None:
         try:
@@ -176,8 +140,7 @@ class FeatureMarches:
         system = GalerkinSystem(self.problem, space, self._lifts, every.degree, every.refine)
         state = start(self.problem, system, points)
         self._scale = max(self._scale, first_scale(system, state, self.instants))
-        number = self._count
-        self._count += 1
+        number, self.count = self.count, self.count + 1
         tolerance, note = self._step_tolerance(before), lambda t: self._note(number, t)
         try:
             marched = self.journal.marched(

@@ -64,7 +64,7 @@ class BestMarches:
 
     @property
     def ended(self) -> str:
-        """Reason why no stage follows; see `ElementMarches`."""
+        """Reason why no stage follows; see `StagedMarches`."""
         return self._elements.ended or self._features.ended
 
     @property
@@ -78,7 +78,7 @@ class BestMarches:
         best: MarchStage | None = self._features.run(told)
         if best is None or self._features.ended == "tolerance" or not self._features.ended:
             return best
-        self._elements.after(self.journal, self._features.count)
+        self._elements.journal, self._elements.count = self.journal, self._features.count
         with contextlib.suppress(Collapse, InputError):
             other = self._elements.run(told)
             if other is not None and other.relative < best.relative:
