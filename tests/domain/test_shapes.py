@@ -65,7 +65,6 @@ def test_polygons_merge_straight_edges(cell: str):
     plate = rectangle((0.0, 0.0), (2.0, 1.0), 4, cell)
     assert ordered(polygon_of(plate, plate.facets(["left", "top"]))) == [[0.0, 1.0, 0.0, 0.0], [2.0, 1.0, 0.0, 1.0]]
     assert polygon_of(plate, plate.facets([])) is None
-    assert polygon_of(plate, plate.facets("all"), max_segments=3) is None
     assert polygon_of(curved(plate), plate.facets("all")) is None
 
 

@@ -46,7 +46,7 @@ def test_a_law_lies_above_what_is_measured() -> None:
     sizes = np.array([16.0, 64.0, 256.0])
     measured = Ribbon(1, "uniform", sizes, 0.9 / np.sqrt(sizes), 1.0 / np.sqrt(sizes), 1.1 / np.sqrt(sizes))
     with styled():
-        shown = scaling_figure("title", [measured], "points", "fluctuation", -0.5, "law", "three seeds")
+        shown = scaling_figure("title", [measured], "fluctuation", "three seeds")
         shown.canvas.draw()
     axes = shown.axes[0]
     law = axes.lines[0]

@@ -237,7 +237,7 @@ def _learned_folder(problem: Case) -> Path:
     """
     from vpinn.problem import refuse_single
 
-    refuse_single(problem, "vpinn learn")
+    refuse_single(problem)
     return problem.directory.with_name(f"{problem.directory.name}-learned")
 
 

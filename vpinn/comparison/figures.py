@@ -39,7 +39,7 @@ def draw(comparison: Comparison, courses: Mapping[Place, Course], directory: Pat
     with styled():
         drawn = {
             "error": ribbons_figure(title, panels, comparison.error, note) if all(found for _, found in panels) else None,
-            "fluctuation": scaling_figure(title, found, "points per batch b", LOSS, -0.5, "∝ b$^{-1/2}$", note)
+            "fluctuation": scaling_figure(title, found, LOSS, note)
             if (found := _fluctuations(comparison, courses))
             else None,
         }

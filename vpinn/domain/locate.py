@@ -10,9 +10,11 @@ from vpinn.domain.reference import Floats, Integers
 _FIRST_CANDIDATES = 8
 _NEWTON_STEPS = 25
 _CHUNK = 100_000
+TOLERANCE = 1e-9
+"""How far outside a cell a point may lie, in reference units; on a shared facet the first cell found counts."""
 
 
-def locate(mesh: Mesh, x: Floats, tolerance: float = 1e-9) -> tuple[Integers, Floats]:
+def locate(mesh: Mesh, x: Floats) -> tuple[Integers, Floats]:
     """Return the cell and the reference coordinates of points.
 
     The cells with the nearest centroids are tried, twice as many in each round, until a cell contains the point or no further
@@ -21,7 +23,6 @@ def locate(mesh: Mesh, x: Floats, tolerance: float = 1e-9) -> tuple[Integers, Fl
     Args:
         mesh: the mesh.
         x: points [n, d].
-        tolerance: how far outside a cell a point may lie, in reference units; on a shared facet the first cell found counts.
 
     Returns:
         cell [n], -1 outside the mesh (or where x is not finite), and reference coordinates [n, d], nan outside.
@@ -37,15 +38,15 @@ def locate(mesh: Mesh, x: Floats, tolerance: float = 1e-9) -> tuple[Integers, Fl
     found, reference = np.full(len(x), -1), np.full(x.shape, np.nan)
     for start in range(0, len(x), _CHUNK):
         part = slice(start, start + _CHUNK)
-        found[part], reference[part] = _locate(mesh, x[part], tree, reach, tolerance)
+        found[part], reference[part] = _locate(mesh, x[part], tree, reach)
     return found, reference
 
 
-def _locate(mesh: Mesh, x: Floats, tree: object, reach: Floats, tolerance: float) -> tuple[Integers, Floats]:
+def _locate(mesh: Mesh, x: Floats, tree: object, reach: Floats) -> tuple[Integers, Floats]:
     """Return the same for a chunk of points, given the tree of centroids and the reach of each cell around its centroid."""
     found, reference = np.full(len(x), -1), np.full(x.shape, np.nan)
     low, high = mesh.bounds
-    slack = (0.25 * (mesh.order == 2) + tolerance) * (high - low)
+    slack = (0.25 * (mesh.order == 2) + TOLERANCE) * (high - low)
     with np.errstate(invalid="ignore"):
         open_points = np.flatnonzero(((x >= low - slack) & (x <= high + slack)).all(axis=1))
     seen, count = 0, min(_FIRST_CANDIDATES, mesh.n_cells)
@@ -55,7 +56,7 @@ def _locate(mesh: Mesh, x: Floats, tree: object, reach: Floats, tolerance: float
             near = np.flatnonzero((found[open_points] < 0) & (distance[:, column] <= reach[cells[:, column]]))
             points, candidates = open_points[near], cells[near, column]
             position = invert(mesh, candidates, x[points])
-            inside = contains(mesh, position, tolerance)
+            inside = contains(mesh, position, TOLERANCE)
             found[points[inside]] = candidates[inside]
             reference[points[inside]] = position[inside]
         hopeful = (found[open_points] < 0) & (distance[:, -1] <= reach.max())

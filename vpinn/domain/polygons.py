@@ -11,17 +11,16 @@ from vpinn.domain.reference import Integers
 MAX_SEGMENTS = 64
 
 
-def polygon_of(mesh: Mesh, facets: Integers, max_segments: int = MAX_SEGMENTS) -> Polygon | None:
+def polygon_of(mesh: Mesh, facets: Integers) -> Polygon | None:
     """Return the straight segments that boundary edges form, each as long as possible.
 
     Args:
         mesh: the mesh.
         facets: rows of `mesh.boundary` [n].
-        max_segments: largest number of segments.
 
     Returns:
         segments with the domain on their left; None if the mesh is not plane or not of first order, or if there are no
-        facets or too many segments.
+        facets or more than `MAX_SEGMENTS` segments.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -46,7 +45,7 @@ def polygon_of(mesh: Mesh, facets: Integers, max_segments: int = MAX_SEGMENTS) -
     pairs = (np.flatnonzero(joined), following[joined])
     graph = coo_array((np.ones(len(pairs[0])), pairs), shape=(len(edges), len(edges)))
     count, label = connected_components(graph, directed=False)
-    if count > max_segments:
+    if count > MAX_SEGMENTS:
         return None
     first = np.setdiff1d(np.arange(len(edges)), pairs[1])  # edges that continue no other
     last = np.setdiff1d(np.arange(len(edges)), pairs[0])

@@ -28,18 +28,17 @@ SEEN = 4_000
 """Approximate number of boundary points with which each is compared, evenly chosen."""
 
 
-def sources_behind(mesh: Mesh, count: int, reach: float = REACH, least: float = LEAST) -> Floats:
+def sources_behind(mesh: Mesh, count: int, least: float = LEAST) -> Floats:
     """Return at most ``count`` points [m, d] outside the domain, behind all parts of its boundary, including holes and gaps.
 
     Boundary points are chosen one by one, each as far as possible from those before in units of the local scale (see
     ``local_scale``). Therefore a smaller count gives the first points of a larger one, and fillets get as many points as
-    straight sides. A source lies behind its boundary point at ``reach`` times the distance of its neighbours, or closer if a
+    straight sides. A source lies behind its boundary point at ``REACH`` times the distance of its neighbours, or closer if a
     hole or gap has no room for that; it is left out if it would be closer than ``least`` times the length of its facet.
 
     Args:
         mesh: the mesh.
         count: largest number of points.
-        reach: distance from the boundary, in units of the distance between neighbours.
         least: smallest distance from the boundary, in units of the length of the facet.
     """
     from scipy.spatial import KDTree
@@ -55,7 +54,7 @@ def sources_behind(mesh: Mesh, count: int, reach: float = REACH, least: float = 
         chosen[k] = np.argmax(distance)
     foot, normal = x[chosen], taken.normal[chosen]
     spacing = KDTree(foot).query(foot, min(3, count))[0][:, 1:].mean(axis=1) if count > 1 else np.full(1, mesh.h.max())
-    tree, away, free = KDTree(x), reach * spacing, np.zeros(count, bool)
+    tree, away, free = KDTree(x), REACH * spacing, np.zeros(count, bool)
     for _ in range(HALVINGS):
         for factor in (1.0, 2.0):
             nearest = tree.query(foot + factor * away[:, None] * normal)[0]

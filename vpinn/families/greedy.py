@@ -50,7 +50,6 @@ class Chosen:
         space: the space.
         functions: its functions on the elements [L + N, size].
         members: values of the parameters that were solved [n, P].
-        worst: largest relative bound over the trained values after every member [n].
         floor: largest relative bound at the members themselves, which is that of the elements.
         trained: values at which bounds were looked at [S, P].
         answers: solutions at these values in the final space.
@@ -59,7 +58,6 @@ class Chosen:
     space: ReducedSpace
     functions: Array
     members: Array
-    worst: Array
     floor: float
     trained: Array
     answers: Queried
@@ -116,7 +114,7 @@ def choose(
     """
     theta = forms.factors(forms.parameters.center[None])[0][0]
     growing = GrowingSpace(forms.factors, theta, forms.coarse, forms.fine, forms.product, coercive)
-    members, worst = list[Array](), list[float]()
+    members = list[Array]()
     waiting = list(first)
     while True:
         if waiting:
@@ -130,11 +128,11 @@ def choose(
             continue
         space = growing.space
         answers = space.solve(trained)
-        worst.append(float(answers.relative.max()))
+        worst = float(answers.relative.max())
         floor = float(space.solve(np.stack(members)).relative.max())
-        enough = worst[-1] <= max(tolerance, FLOOR * floor)
-        if not note(worst[-1]) or enough or not new or len(members) >= MEMBERS:
-            return Chosen(space, growing.functions, np.stack(members), np.array(worst), floor, trained, answers)
+        enough = worst <= max(tolerance, FLOOR * floor)
+        if not note(worst) or enough or not new or len(members) >= MEMBERS:
+            return Chosen(space, growing.functions, np.stack(members), floor, trained, answers)
 
 
 def solved(forms: Forms, value: Array, coercive: bool, generator: np.random.Generator) -> tuple[Array, Array | None]:

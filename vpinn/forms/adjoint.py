@@ -150,12 +150,11 @@ def _sign(g: Graph, node: Node, a: Node) -> tuple[Node]:
     return (g.call("where", g.call("greater", a, zero), g.number(1.0), negative),)
 
 
-def _over_root(factor: float, sign: float) -> Callable[[Graph, Node, Node], tuple[Node]]:
-    """Return the partial derivative factor/√(1 + sign·a²)."""
+def _over_root(factor: float) -> Callable[[Graph, Node, Node], tuple[Node]]:
+    """Return the partial derivative factor/√(1 − a²)."""
 
     def partial(g: Graph, node: Node, a: Node) -> tuple[Node]:
-        under = g.add([g.number(1.0), g.multiply([g.number(sign), a, a])])
-        return (g.call("divide", g.number(factor), g.call("sqrt", under)),)
+        return (g.call("divide", g.number(factor), g.call("sqrt", _one_plus(g, -1.0, a))),)
 
     return partial
 
@@ -184,8 +183,8 @@ PARTIALS: Final[Mapping[str, Callable[..., tuple[Node | None, ...]]]] = {
     "sinh": lambda g, node, a: (g.call("cosh", a),),
     "cosh": lambda g, node, a: (g.call("sinh", a),),
     "tanh": lambda g, node, a: (_one_plus(g, -1.0, node),),
-    "asin": _over_root(1.0, -1.0),
-    "acos": _over_root(-1.0, -1.0),
+    "asin": _over_root(1.0),
+    "acos": _over_root(-1.0),
     "atan": lambda g, node, a: (g.call("divide", g.number(1.0), _one_plus(g, 1.0, a)),),
     "atan2": _atan2,
     "erf": lambda g, node, a: (

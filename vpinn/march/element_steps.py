@@ -56,7 +56,7 @@ def march_elements(equations: ElementEquations, steps: Stepping) -> Marched:
     u, rates = _start(equations)
     scale = _scale(equations, u, rates)
     if equations.linear and not equations.steady:
-        _tabulate(equations, steps.tolerance, float(np.linalg.norm(scale)))
+        _tabulate(equations, steps.tolerance)
     control = Control(steps.tolerance, scale, steps.largest * (clock.end - clock.start))
     radau = Radau(equations, clock.start, clock.end, u, rates, control)
     breaks = [clock.start]
@@ -79,7 +79,7 @@ def march_elements(equations: ElementEquations, steps: Stepping) -> Marched:
     return Marched(Trajectory.of_panels(breaks, panels), len(panels), False)
 
 
-def _tabulate(equations: ElementEquations, tolerance: float, scale: float) -> None:
+def _tabulate(equations: ElementEquations, tolerance: float) -> None:
     """Replace the drive of linear equations by polynomials in time, far more accurate than steps, if few of them suffice."""
     clock = equations.problem.clock
     assert clock is not None

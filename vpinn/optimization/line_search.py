@@ -13,6 +13,11 @@ from torch import Tensor
 
 from vpinn.optimization.method import Closure, NonFiniteError
 
+DECREASE = 1e-4
+"""Constant c₁ of the sufficient decrease φ(t) ≤ φ(0) + c₁tφ'(0)."""
+CURVATURE = 0.9
+"""Constant c₂ of the curvature condition |φ'(t)| ≤ c₂|φ'(0)|."""
+
 
 def search(
     theta: Tensor,
@@ -62,13 +67,7 @@ def search(
 
 
 def wolfe(
-    along: Callable[[float], tuple[float, float]],
-    value: float,
-    slope: float,
-    first: float,
-    most: int,
-    c1: float = 1e-4,
-    c2: float = 0.9,
+    along: Callable[[float], tuple[float, float]], value: float, slope: float, first: float, most: int
 ) -> float | None:
     """Return a step length that satisfies the strong Wolfe conditions, or else the best trial with sufficient decrease.
 
@@ -78,8 +77,6 @@ def wolfe(
         slope: φ'(0) < 0.
         first: first trial > 0.
         most: most evaluations.
-        c1: constant of the sufficient decrease φ(t) ≤ φ(0) + c₁tφ'(0).
-        c2: constant of the curvature condition |φ'(t)| ≤ c₂|φ'(0)|.
 
     Returns:
         t, or None where no trial decreased φ sufficiently.
@@ -90,8 +87,8 @@ def wolfe(
     t, best = first, None
     for _ in range(most):
         phi, derivative = along(t)
-        decreased = phi <= value + c1 * t * slope + noise
-        if decreased and abs(derivative) <= c2 * abs(slope):
+        decreased = phi <= value + DECREASE * t * slope + noise
+        if decreased and abs(derivative) <= CURVATURE * abs(slope):
             return t
         if decreased and (best is None or phi < best[1]):
             best = (t, phi)

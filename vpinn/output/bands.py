@@ -1,6 +1,6 @@
 """Figures that compare several variants of a run, each repeated with several seeds: the median and the range over the seeds.
 
-`ribbons_figure` draws errors against time or work; `scaling_figure` draws values against one parameter beside a power law.
+`ribbons_figure` draws errors against time or work; `scaling_figure` draws values against the batch size beside a power law.
 """
 
 from __future__ import annotations
@@ -69,23 +69,22 @@ def ribbons_figure(title: str, panels: Sequence[tuple[str, Sequence[Ribbon]]], y
     return shown
 
 
-def scaling_figure(title: str, ribbons: Sequence[Ribbon], x: str, y: str, slope: float, law: str, note: str) -> Figure:
-    """Return a figure of measured points, with their range as bars, beside the expected power law.
+def scaling_figure(title: str, ribbons: Sequence[Ribbon], y: str, note: str) -> Figure:
+    """Return a figure of values against the batch size, with their range as bars, beside the power law b^(−1/2).
+
+    The power law is drawn through the highest point.
 
     Args:
         title: Title of the figure.
-        ribbons: Measured values at a few abscissae, one curve per group of variants.
-        x: Label of the x axis.
+        ribbons: Measured values at a few batch sizes, one curve per group of variants.
         y: Label of the y axis.
-        slope: Exponent of the power law y ∝ x^slope, which is drawn through the highest point.
-        law: Label of the power law in the legend.
         note: Explanation of points and bars, set above the legend.
     """
     shown = figure(6.0, 4.6, title, "constrained")
     axes = shown.subplots()
     ends = np.array([min(r.x[0] for r in ribbons), max(r.x[-1] for r in ribbons)])
-    height = max(float((r.middle * (r.x / ends[0]) ** -slope).max()) for r in ribbons)
-    axes.plot(ends, height * (ends / ends[0]) ** slope, color=FAINT, linestyle=(0, (4, 3)), linewidth=1.2, label=law)
+    height = max(float((r.middle * (r.x / ends[0]) ** 0.5).max()) for r in ribbons)
+    axes.plot(ends, height * (ends / ends[0]) ** -0.5, color=FAINT, linestyle=(0, (4, 3)), linewidth=1.2, label="∝ b$^{-1/2}$")
     for ribbon in ribbons:
         spread = [ribbon.middle - ribbon.low, ribbon.high - ribbon.middle]
         tone, label = colour(ribbon.number), literal(ribbon.label)
@@ -94,7 +93,7 @@ def scaling_figure(title: str, ribbons: Sequence[Ribbon], x: str, y: str, slope:
     axes.set_xticks(sorted({float(value) for r in ribbons for value in r.x}))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set(xlabel=x, ylabel=y)
+    axes.set(xlabel="points per batch b", ylabel=y)
     _legend(shown, axes, note)
     return shown
 

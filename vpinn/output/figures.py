@@ -17,7 +17,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from vpinn.domain import Domain
-from vpinn.objective import Objective, Resolution, make_objective
+from vpinn.objective import Resolution, make_objective
 from vpinn.output.canvas import make_canvas
 from vpinn.output.convergence import convergence_figure
 from vpinn.output.curves import Line, Sections
@@ -41,13 +41,12 @@ MOST = 6
 """Largest number of components in a figure; its title says if there are more."""
 
 
-def draw(solution: Solution, directory: Path, objective: Objective | None = None) -> list[Path]:
+def draw(solution: Solution, directory: Path) -> list[Path]:
     """Draw the figures of a solution as png files.
 
     Args:
         solution: The solution to draw.
         directory: Folder of the figures; created if it does not exist.
-        objective: Objective that training minimised, whose quadrature points are drawn; built again, in seconds, if not given.
 
     Returns:
         Paths of the files written: solution.png and quadrature.png; fields.png, vector.png, error.png, data.png, learning.png,
@@ -57,7 +56,7 @@ def draw(solution: Solution, directory: Path, objective: Objective | None = None
         StorageError: A file could not be written.
     """
     written, problem = [], solution.problem
-    objective = objective or make_objective(problem, solution.trial, resolution=Resolution(summed=True))
+    objective = make_objective(problem, solution.trial, resolution=Resolution(summed=True))
     with styled():
         scene = make_scene(problem.domain)
         drawn = {

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from vpinn.errors import InputError
 from vpinn.march import MarchedSolution
-from vpinn.objective import Objective
 from vpinn.output.fields import export
 from vpinn.output.figures import draw as draw_steady
 from vpinn.output.instants import draw_in_time, draw_snapshots
@@ -37,13 +36,12 @@ def field_formats(problem: Case) -> tuple[str, ...]:
     return output.formats
 
 
-def publish(solution: Solution, folder: Path, objective: Objective | None = None) -> dict[str, str]:
+def publish(solution: Solution, folder: Path) -> dict[str, str]:
     """Write field files, figures and the report of a solution into its run folder.
 
     Args:
         solution: Solution of a finished run.
         folder: The run folder.
-        objective: Objective that training minimised; without it, it is built again to draw its quadrature points.
 
     Returns:
         "field", "figures" and "report" → path written, or several joined by commas.
@@ -59,17 +57,17 @@ def publish(solution: Solution, folder: Path, objective: Objective | None = None
         written = [export_in_time(solution, target, refine)[0] for target in targets]
     else:
         written = [export(solution, folder / f"solution.{name}", refine) for name in field_formats(problem)]
-    draw(solution, folder / "figures", objective)
+    draw(solution, folder / "figures")
     report = write_report(solution, folder)
     return {"field": ", ".join(map(str, written)), "figures": str(folder / "figures"), "report": str(report)}
 
 
-def draw(solution: Solution, directory: Path, objective: Objective | None = None) -> list[Path]:
+def draw(solution: Solution, directory: Path) -> list[Path]:
     """Draw the figures of a steady or time-dependent solution; see `figures.draw` and `instants.draw_in_time`.
 
     A field that was found over space and time at once has those of a steady problem with a coordinate more, and snapshots.
     """
     if isinstance(solution, MarchedSolution):
         return draw_in_time(solution, directory)
-    drawn = draw_steady(solution, directory, objective)
+    drawn = draw_steady(solution, directory)
     return drawn + (draw_snapshots(solution, directory) if isinstance(solution, SolutionInTime) else [])

@@ -118,7 +118,7 @@ def _observations(
     points = places(columns, coordinates, DATA, name)
     _check_inside(points, domain, scope, name)
     found = []
-    for told, what in _observed(section, columns, coordinates, scope, unknowns, inferred, name):
+    for told, what in _observed(section, columns, scope, unknowns, inferred, name):
         check_known(what, unknowns, "what is observed", normal=False, functions=True)
         size = int(np.prod(what.ufl_shape, dtype=int))
         choices = [[f"{stem}{k}" for k in range(size)] if what.ufl_shape else [stem] for stem in (told, "value")]
@@ -134,7 +134,6 @@ def _observations(
 def _observed(
     section: DataSection,
     columns: Columns,
-    coordinates: Sequence[str],
     scope: Scope,
     unknowns: Sequence[Unknown],
     inferred: Sequence[Inferred],

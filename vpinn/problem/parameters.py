@@ -182,15 +182,14 @@ def refuse_family(parameters: Parameters | None, what: str) -> None:
         )
 
 
-def refuse_single(problem: Problem, what: str) -> None:
-    """Refuse a single problem where only a family has an answer.
+def refuse_single(problem: Problem) -> None:
+    """Refuse a problem without parameters in ``vpinn learn``.
 
     Args:
         problem: the problem.
-        what: the command that is refused.
 
     Raises:
         InputError: the problem has no parameters.
     """
     if problem.parameters is None:
-        raise InputError(f"{what} needs a family; give [parameters], as in mu = [0.1, 10]", problem.where())
+        raise InputError("vpinn learn needs a family; give [parameters], as in mu = [0.1, 10]", problem.where())

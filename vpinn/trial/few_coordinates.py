@@ -23,8 +23,6 @@ from vpinn.trial.enrichment import Enriched
 from vpinn.trial.network import Derivative, Jets
 from vpinn.trial.polynomials import tabulated
 
-MOST = 3
-"""Most coordinates of one function."""
 DISTANCE = -1
 """Number of the squared distance among the coordinates."""
 RADIAL = 2

@@ -147,8 +147,18 @@ class GalerkinSystem:
         """Return the state [states] from coefficients [size] and rates [size]."""
         return np.concatenate([a, rates[self.second]])
 
-    def residual(self, t: float, a: Array, rates: Array, highest: Array | None = None) -> Array:
-        """Return F for all test functions [size].
+    def residual(self, t: float, a: Array, rates: Array) -> Array:
+        """Return F for all test functions [size], with zero for the highest time derivatives; arguments as ``matrices``."""
+        total = np.zeros(self.size)
+        for term in self._terms:
+            outputs = self._outputs(term, term.integral.residual, t, a, rates, None)
+            for (component, derivative), value in zip(term.integral.tests, outputs, strict=True):
+                weighted = term.points.w * value
+                total[self.slices[component]] += weighted @ term.functions[component][derivative]
+        return total
+
+    def matrices(self, t: float, a: Array, rates: Array, highest: Array | None = None) -> tuple[Array, Array, Array]:
+        """Return ∂F/∂a, ∂F/∂a′ for components of second order, and M = ∂F/∂z, [size, size] each.
 
         Args:
             t: time.
@@ -156,16 +166,6 @@ class GalerkinSystem:
             rates: their time derivatives [size], used for components of second order.
             highest: highest time derivatives [size]; None: zero.
         """
-        total = np.zeros(self.size)
-        for term in self._terms:
-            outputs = self._outputs(term, term.integral.residual, t, a, rates, highest)
-            for (component, derivative), value in zip(term.integral.tests, outputs, strict=True):
-                weighted = term.points.w * value
-                total[self.slices[component]] += weighted @ term.functions[component][derivative]
-        return total
-
-    def matrices(self, t: float, a: Array, rates: Array, highest: Array | None = None) -> tuple[Array, Array, Array]:
-        """Return ∂F/∂a, ∂F/∂a′ for components of second order, and M = ∂F/∂z, [size, size] each; arguments as ``residual``."""
         found = tuple(np.zeros((self.size, self.size)) for _ in range(3))
         for term in self._terms:
             integral = term.integral
@@ -177,7 +177,7 @@ class GalerkinSystem:
         return found[0], found[1], found[2]
 
     def _outputs(self, term: _Term, tape: Tape, t: float, a: Array, rates: Array, highest: Array | None) -> list[Array]:
-        """Return the outputs of a tape at the points of a term, [n] each; arguments as ``residual``."""
+        """Return the outputs of a tape at the points of a term, [n] each; arguments as ``matrices``."""
         moments = [lift(t) for lift in term.lifts]
         inputs = []
         for key in term.integral.inputs(tape):
