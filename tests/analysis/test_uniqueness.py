@@ -184,7 +184,7 @@ def test_runs_by_default(name: str) -> None:
     accused = any(check.startswith("uniqueness") for check in metrics["checks"])
     if name in ("free body", "solid on its bottom"):
         assert not metrics["checks"]
-        assert "take its motions out" in metrics["method_reason"]
+        assert "remove its rigid motions" in metrics["method_reason"]
     else:
         assert accused == (name in OPEN)
 

@@ -185,10 +185,10 @@ def test_a_prior_decides_where_data_do_not(tmp_path: Path) -> None:
     ("changes", "words"),
     [
         ({"infer": {}, "constants": {"k": 1, "beta": 1}}, r"\[\[data\]\] needs \[infer\]"),
-        ({"data": []}, "nothing was measured that could tell k"),
+        ({"data": []}, "no measurements determine k"),
         ({"infer": {"q": {"initial": 1.0}}, "constants": {"k": 1, "beta": 1}}, "q stands in no form"),
         ({"infer": {"k": {"initial": 0.0, "lower": 0.0}, "beta": {}}}, "initial lies between lower and upper"),
-        ({"data": [{"observes": "T*dx", "value": 1.0, "noise": 0.1}]}, "1 measurement cannot tell 2 numbers"),
+        ({"data": [{"observes": "T*dx", "value": 1.0, "noise": 0.1}]}, "1 measurement cannot determine 2 numbers"),
         ({"data": [{"observes": "T*dx", "value": 1.0}]}, "a single value needs its noise"),
         ({"data": [{"file": "sensors.csv", "observes": "q"}]}, "unknown name 'q'"),
         ({"data": [{"file": "none.csv"}]}, "no such file"),

@@ -148,7 +148,7 @@ UNAVAILABLE = [
     (domain('shape = "rectangle"\ntime_cells = 4 #!'), "not available in this version"),
     (section("network", 'normalisation = "batch"'), "left 1.6 times the error of the same network without; leave it out"),
     (problem(more="[parameters]\nmu = [1, 0] #!\n"), "a range ends above its start"),
-    (problem(more="[infer] #!\nD = { initial = 1.0 }\n"), "nothing was measured that could tell D"),
+    (problem(more="[infer] #!\nD = { initial = 1.0 }\n"), "no measurements determine D"),
     (problem(more='[[data]] #!\nfile = "a.csv"\n'), "[[data]] needs [infer]"),
     (problem(more='[[data]] #!\nnoise = 1.0\n'), "give exactly one of file"),
     (problem(more="[infer]\nD = { initial = 1.0, lower = 2.0 } #!\n"), "initial lies between lower and upper"),

@@ -89,7 +89,7 @@ def test_they_stand_beside_a_network_where_random_features_leave_much() -> None:
     heaps = "exp(-400*((x - 0.3)**2 + (y - 0.7)**2)) - exp(-400*((x - 0.8)**2 + (y - 0.3)**2))"
     local, smooth = prepare(part(heaps)), prepare(part("sin(pi*x)*sin(pi*y)", 1))
     assert local.trial.beside is not None
-    assert local.trial.beside.why == "they leave less than random features"
+    assert local.trial.beside.why == "their error estimate is below that of random features"
     assert smooth.trial.beside is None
     assert local.objective.test_space is not None
     assert local.objective.test_space.space.degree > local.trial.beside.degree  # tests of their degree would see nothing

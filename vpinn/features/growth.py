@@ -34,7 +34,7 @@ CHEAP = 2.0
 STAGNANT = 0.5
 """Ratio of the error estimates of two stages above which a further one is not worth its time."""
 RICHER = 2
-"""Degrees by which tests are raised where richer tests contradict them."""
+"""Rise of the degree of the test functions where the error estimate, whose tests are richer, shows that they are too few."""
 GAIN = 1.5
 """Factor by which a stage of ``PATIENCE`` features or more must lower the residual, per doubling, for another to follow."""
 PATIENCE = 400
@@ -52,10 +52,10 @@ def grow(
 ) -> Stage:
     """Return the best stage.
 
-    Growth ends when residual and error estimate are below the tolerance, or when nothing is gained. The tests of a stage cannot
-    see what they leave out, but the estimate has richer tests. Where these contradict, the next stage has richer tests too, and
-    the best of the judged stages is the one with the smallest estimate. Where a trial space gains no more, for example because
-    its lift has kinks at the edges of cells, another one that was nearly as good with few features is tried.
+    Growth ends when residual and error estimate are below the tolerance, or when nothing is gained. A residual can
+    be small because the test functions are too few. The error estimate has richer ones; where it shows this, the next stage has
+    richer tests, too, and the stage with the smallest estimate is the best. Where a trial space gains no more, for example
+    because its lift has kinks at the edges of cells, another one that was nearly as good with few features is tried.
 
     Args:
         objectives: objectives of a weak or strong problem; see ``least_squares_problem``.

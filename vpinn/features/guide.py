@@ -1,4 +1,4 @@
-"""Callbacks of growth: what it reports to its caller, and what it asks."""
+"""Callbacks of growth: reports to the caller, and questions to it."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 Features of the whole box resolve details of one width everywhere, so that their number grows with the ratio of box to detail.
 For an isolated peak, windows need far fewer. Their centres are drawn where most of the squared residual of a stage is, with
 probability proportional to it, like points in residual-based refinement (Wu et al. 2023, doi 10.1016/j.cma.2022.115671). A window
-covers a share of the other centres, and several test functions, because narrower ones would fit what the tests do not see.
+covers a share of the other centres, and several test functions, because narrower ones could vary between the test functions.
 """
 
 from __future__ import annotations

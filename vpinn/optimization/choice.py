@@ -47,7 +47,7 @@ def reason(problem: Problem, settings: Settings, name: str, refused: str = "") -
     if solver.method != "auto":
         return "as the problem file asks"
     if problem.nodal[0]:
-        return f"{problem.nodal[0]} is met at nodes, which elements have"
+        return f"{problem.nodal[0]} needs the nodes of finite elements"
     batches = settings.batch.size != "full"
     where = f"{domain.dimension} dimension{'s' * (domain.dimension > 1)}"
     where += f" on {domain.n_cells:,} cells" if domain.n_cells else " without cells"

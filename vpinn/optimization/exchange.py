@@ -1,7 +1,7 @@
 """Steps on compressed gradients: what every worker keeps from message to message, and how much noise the messages add.
 
 The state is a dictionary of tensors, ``Training.sent``: what the compressor keeps, with "left" of this worker alone; and "noise",
-the number of messages looked at with the sums of their predicted and of their measured variance. A checkpoint has "all", the
+the number of messages measured, with the sums of their predicted and of their measured variance. A checkpoint has "all", the
 entries "left" of all workers [K, size], so that a resumed run goes on to the last bit, or with another number of workers.
 """
 

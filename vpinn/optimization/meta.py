@@ -1,4 +1,4 @@
-"""Learning to learn: steps of weights from which a few steps on any member of a family of problems reach far.
+"""Meta-learning: find weights from which a few training steps suffice on any member of a family of problems.
 
 Both methods take inner steps on one member, and then move the common weights. They are methods like all others, whose closure is
 that of the member whose turn it is: its mini-batch, and fresh ones. Neither differentiates through the inner steps.

@@ -66,7 +66,7 @@ def candidates(problem: Problem, settings: Settings) -> tuple[str, ...]:
 
     ``method = "auto"`` tries least squares first on meshes, and without a mesh in up to five dimensions, in float64. Next it
     tries L-BFGS if every step uses all points, and Adam if it uses mini-batches, which is the default in more dimensions (see
-    ``with_batches``). Obstacles, contact, and what is stated at points are left to finite elements.
+    ``with_batches``). Obstacles, contact, and values or loads at points are left to finite elements.
 
     Raises:
         InputError: another method is asked for where finite elements alone solve the problem.
@@ -74,7 +74,7 @@ def candidates(problem: Problem, settings: Settings) -> tuple[str, ...]:
     solver, (nodal, where) = settings.solver, problem.nodal
     if nodal and solver.method not in ("auto", Elements.name):
         raise InputError(
-            f'{nodal} is met at nodes of elements, solver.method = "{solver.method}" has none; leave it out, or write "elements"',
+            f'{nodal} needs the nodes of finite elements, got solver.method = "{solver.method}"; leave it out',
             where,
         )
     if nodal:

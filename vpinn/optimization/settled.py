@@ -1,4 +1,4 @@
-"""What a run settles itself, as the checkpoint keeps it: batches and warm-up at the start, the rule of quadrature on the way."""
+"""Values that a run determines itself and its checkpoint keeps: batches, warm-up, and the quadrature rule in use."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vpinn.placement import HOST
 
 @dataclass(frozen=True)
 class Settled:
-    """What a run finds out before its first step, and of its batches since; nan where it was not asked for.
+    """Values measured before the first step, and the current batch; nan where a value is not needed.
 
     Attributes:
         first: points of the first drawn batch.
@@ -52,13 +52,13 @@ class Settled:
 
 @dataclass(frozen=True)
 class RuleLook:
-    """A look at the finer rule of quadrature.
+    """An evaluation of J on the finer quadrature rule.
 
     Attributes:
         level: number of the quadrature rule that steps use, counted from 0.
-        theta: parameters that were looked at [size].
+        theta: parameters of the evaluation [size].
         seen: J there on that rule.
-        finer: J there on the next finer one.
+        finer: J there on the next finer rule.
     """
 
     level: int

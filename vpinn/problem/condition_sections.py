@@ -17,8 +17,8 @@ class Boundary(Section):
     unknown: Text | None = Field(None, description="Name of the unknown; may be left out if there is only one.")
     component: Natural | None = Field(None, description="Component of a vector unknown, counted from 0; default all components.")
     value: Value | None = Field(None, description="Boundary value: a number, an expression, or a list of these for a vector.")
-    at_least: Value | None = Field(None, description="Contact, instead of value: what the unknown is at least there.")
-    at_most: Value | None = Field(None, description="Contact, instead of value: what the unknown is at most there.")
+    at_least: Value | None = Field(None, description="Contact, instead of value: lower bound of the unknown there.")
+    at_most: Value | None = Field(None, description="Contact, instead of value: upper bound of the unknown there.")
     rate: Value | None = Field(
         None, description='On "initial", if the equation has a second time derivative: the first time derivative at the start.'
     )
@@ -94,9 +94,9 @@ class PointSection(Section):
 
 
 class PeriodicSection(Section):
-    """Two sides that are the same place: unknowns take the same values on both."""
+    """Two periodic sides: unknowns take the same values, or opposite ones, on both."""
 
     start: Text = Field(alias="from", description="Boundary tag of one side.")
-    to: Text = Field(description="Boundary tag of the other, which is the one moved.")
+    to: Text = Field(description="Boundary tag of the other side, which is the first one translated.")
     unknown: Text | None = Field(None, description="Which unknown; default all of them.")
     factor: Literal[1, -1] = Field(1, description="-1 where the values are opposite.")

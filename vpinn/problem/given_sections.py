@@ -1,4 +1,4 @@
-"""Sections of what is given beside the equation: lists of numbers, and yardsticks of the error."""
+"""Sections for lists of numbers from files, and for solutions by other methods, which measure the error."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class FiniteElements(Section):
 
 
 class WalkSection(Section):
-    """Random walks at a few points, as a yardstick of the error where no mesh reaches."""
+    """Random walks from a few points, which measure the error where no mesh is possible."""
 
     points: Annotated[int, Field(ge=1, le=10_000)] = Field(20, description="Points inside at which the error is measured.")
     walks: Annotated[int, Field(ge=2, le=1_000_000)] = Field(256, description="Walks that start at each of them.")

@@ -82,7 +82,7 @@ class DataSection(Section):
         if self.value is not None and self.observes is None:
             raise ValueError("a value needs observes, the integral that was measured")
         if self.value is not None and self.noise is None:
-            raise ValueError("a single value needs its noise; one number does not tell how far it is off")
+            raise ValueError("a single value needs its noise, a standard deviation")
         return self
 
 

@@ -1,4 +1,4 @@
-"""The section [learn] of a problem file: how weights are learned from which members of a family start."""
+"""The section [learn] of a problem file: how initial weights for the members of a family are learned."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LEARNERS: Final = ("reptile", "maml")
 
 
 class LearnSection(Section):
-    """Learning from members of a family what makes further ones fast to solve."""
+    """Learning of initial weights and features from members of a family, for further members."""
 
     members: Annotated[int, Field(strict=True, ge=2, le=500)] = Field(
         12, description="Number of members to learn from, drawn from the ranges of the parameters (2 to 500)."

@@ -66,13 +66,13 @@ def make_inverse(
     present = {function for part in stated for function in extract_coefficients(part)}
     for one in inferred:
         if one.symbol not in present:
-            raise InputError(f"{one.name} stands in no form, boundary value or measurement; nothing could tell it", one.where)
+            raise InputError(f"{one.name} stands in no form, boundary value or measurement; no data determine it", one.where)
     count = sum(one.values.size for one in data)
     free = [one for one in inferred if not one.field and one.section.prior == "auto"]
     if count < len(free):
         names = ", ".join(one.name for one in free)
         raise InputError(
-            f"{count} measurement{'s' * (count > 1)} cannot tell {len(free)} numbers ({names}); measure more, or give a prior",
+            f"{count} measurement{'s' * (count > 1)} cannot determine {len(free)} numbers ({names}); add some, or give a prior",
             source.place("infer"),
         )
     truths = {one.name: exact[one.name] for one in inferred if one.name in exact}
@@ -84,7 +84,7 @@ def _refuse(problem: Case, inferred: Sequence[Inferred]) -> None:
     source, field = problem.source, next((one for one in inferred if one.field), None)
     if not problem.settings.data:
         raise InputError(
-            f"nothing was measured that could tell {inferred[0].name}; give [[data]] with a file", source.place("infer")
+            f"no measurements determine {inferred[0].name}; give [[data]] with a file", source.place("infer")
         )
     if problem.settings.eigen is not None:
         raise InputError("eigenproblems have no [infer] yet; leave one of both out", source.place("infer"))

@@ -34,18 +34,18 @@ Key = tuple[str, int]
 
 
 def refuse_nodal(problem: Problem, what: str) -> None:
-    """Refuse a problem that elements alone solve where networks are trained.
+    """Refuse a problem that only finite elements solve where networks are trained.
 
     Args:
         problem: any.
         what: subject and verb of the refusal, as in "the noise report takes".
 
     Raises:
-        InputError: it has an obstacle, contact, or something at a point.
+        InputError: it has an obstacle, contact, or a value or load at a point.
     """
     told, where = problem.nodal
     if told:
-        raise InputError(f"{what} problems of networks only, and {told} is met by elements; solve it instead", where)
+        raise InputError(f"{what} problems for networks only, and {told} needs finite elements; use vpinn solve", where)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from vpinn.problem.section import Positive, Section
 
 
 class Parallel(Section):
-    """How workers work together, with --workers or under torchrun; one worker alone has no use for it."""
+    """How workers exchange gradients, with --workers or under torchrun; without effect on one worker."""
 
     compress: Literal["none", "half", "low-rank", "sparse", "rounded"] = Field(
         "none",

@@ -1,4 +1,4 @@
-"""Sides that are the same place: unknowns take the same values on both, or opposite ones."""
+"""Periodic sides: unknowns take the same values, or opposite ones, on both."""
 
 from __future__ import annotations
 

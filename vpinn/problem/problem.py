@@ -56,7 +56,7 @@ class Condition:
 
 @dataclass(frozen=True, eq=False)
 class Periodic:
-    """Two sides of the domain that are the same place.
+    """Two periodic sides of the domain.
 
     Attributes:
         start: boundary tag of one.
@@ -125,7 +125,7 @@ class Problem:
 
     @property
     def nodal(self) -> tuple[str, str]:
-        """What of the problem elements alone can meet, since they have nodes, and its place; "" where there is none."""
+        """The part of the problem that only finite elements can impose, at their nodes, and its place; "" if there is none."""
         if self.bounds:
             bound = self.bounds[0]
             return "an obstacle" if bound.on is None else "contact (at_least, at_most)", bound.where
@@ -138,7 +138,7 @@ class Problem:
 
     @property
     def coordinates(self) -> tuple[str, ...]:
-        """What a place in the problem is told by: the axes of space, and t at the end where it depends on time."""
+        """Names of the coordinates of a point: the axes of space, then t if the problem depends on time."""
         return (*self.domain.axes, *(("t",) if self.clock is not None else ()))
 
     @property
@@ -177,4 +177,4 @@ class Problem:
 
 
 Stated = TypeVar("Stated", bound=Problem)
-"""A problem, or a case, that a function states differently: what it is given, it returns."""
+"""`Problem` or `Case`: a function that restates a problem returns the type that it is given."""

@@ -1,6 +1,6 @@
-"""What a problem states beside form and boundary values: bounds, values held at points, loads at points and along edges.
+"""Conditions of a problem besides form and boundary values: bounds, values held at points, loads at points and along edges.
 
-Elements have nodes, at which these are stated; a network or features have none, and are refused by name.
+Only finite elements can impose them, at their nodes; other methods are refused.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Bound:
         on: boundary tags; None for all of the domain.
         unknown: name of the unknown.
         component: one component of the unknown from 0; None for all.
-        lower: what the unknown is at least, without unknowns, of its shape, or scalar with a component; None without.
-        upper: what it is at most; one of both is given.
+        lower: lower bound, without unknowns, of the unknown's shape, or scalar with a component; None if there is none.
+        upper: upper bound; None if there is none, but one of both is given.
         where: place in the problem file.
     """
 

@@ -178,7 +178,7 @@ class Settings(Section):
         (), max_length=100, description="Obstacles in the domain, which elements solve by an active set."
     )
     point: tuple[PointSection, ...] = Field((), max_length=1000, description="Values held at points, by elements.")
-    periodic: tuple[PeriodicSection, ...] = Field((), max_length=100, description="Sides that are the same place.")
+    periodic: tuple[PeriodicSection, ...] = Field((), max_length=100, description="Pairs of periodic sides.")
     eigen: Eigen | None = Field(None, description="Find eigenvalues and modes instead of one solution.")
     reference: Reference = Field(default_factory=Reference, description="Known solution, for comparison only.")
     network: NetworkSection = Field(default_factory=NetworkSection, description="The network, which gives the trial functions.")

@@ -21,7 +21,7 @@ Value = Real | Text | tuple[Real | Text, ...]
 
 
 class Added:
-    """The type of a name of a part that others added, see `vpinn.registry`.
+    """The type of a name that was registered from outside, see `vpinn.registry`.
 
     Args:
         kind: kind of the part.

@@ -59,7 +59,7 @@ class Source:
 
     @property
     def written(self) -> bool:
-        """Whether the sections say everything, so that the problem can be made of them again."""
+        """Whether the sections state the whole problem; False if a domain or a form was given in Python."""
         return self.domain is None and self.form is None
 
     def place(self, *key: str | int) -> str:

@@ -15,9 +15,9 @@ resume and `load` can read.
 | `marching`, `march_outcome` | problems that depend on time |
 | `eigen` | eigenvalue problems |
 | `families` | families of problems with parameters |
-| `learning`, `contest` | weights and features learned from members of a family, and what they are worth |
+| `learning`, `contest` | weights and features learned from members of a family, and a comparison with other ways |
 | `staged` | how strategies that work in stages end: by themselves, by a signal, or by the time limit |
-| `events`, `logs` | what a run tells callbacks while it works; JSON lines and TensorBoard |
+| `events`, `logs` | events of a run for callbacks; JSON lines and TensorBoard |
 | `strategies` | chooses the strategy of a problem |
 | `origin`, `loaded` | another run that a run starts from; solutions read from run folders |
 | `run` | runs it, assesses the solution and keeps the run folder; start reading here |

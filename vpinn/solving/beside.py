@@ -87,7 +87,7 @@ def begin(
     if stage.first is not None:
         problem = replace(problem, domain=found.mesh)
         trial = make_trial(problem, layers=trial.network.layers[1:-1])
-    why = "the form differs between parts of the domain" if parts else "they leave less than random features"
+    why = "the form differs between parts of the domain" if parts else "their error estimate is below that of random features"
     both = beside_elements(problem, trial, found.space, found.values, why)
     return problem, make_start(problem, both, partial(made, problem), placement)
 

@@ -1,4 +1,4 @@
-"""Ways to solve members of a family that nobody has seen before, compared by their errors and by their processor time.
+"""Ways to solve new members of a family, compared by error and processor time.
 
 A network is trained from random weights, from those of the nearest member that was solved, and from learned weights; the last
 layer of learned features, and of random ones, is found by least squares; and a reduced space is asked. Start with `contest`.
@@ -39,9 +39,9 @@ from vpinn.trial import Trial
 
 Array = NDArray[np.float64]
 MARKS = 40
-"""Parameters of a training that are looked at, evenly spread over its steps, besides those at its start."""
+"""Number of instants of a training, besides its start, at which the error is computed."""
 TRUE = 1e-8
-"""Tolerance of the elements that are the truth where the problem file states no exact solution."""
+"""Tolerance of the elements whose solution is taken as exact where the problem file states none."""
 NORM = 12
 """Degree of the quadrature of errors."""
 REDUCED = 1e-5
@@ -131,7 +131,7 @@ class _Contestants:
         return settings.model_copy(update={"solver": solver})
 
     def _trained(self, one: FamilyMember, theta: Tensor, began: float) -> Course:
-        """Return the course of a training; the time of making marks is too short to matter."""
+        """Return the course of a training."""
         plan = make_plan(self._settings.learn.train, self._settings, one.objective)
         training = Training.start(one.objective.placement.put(theta), plan.method, self._settings.solver.seed)
         course: Course = [(time.process_time() - began, one.trial, wide(theta))]

@@ -1,4 +1,4 @@
-"""What must hold before several workers share a problem, and what they say of it at the end."""
+"""Checks before several workers share a problem: cores of their own, the same problem, and points for each in every step."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def check_workers(problem: Case, placement: Placement) -> None:
 
 
 def check_shares(objective: Objective, samplers: Sequence[Sampler], compressor: Compressor | None = None) -> None:
-    """Check that there is something to do for every worker of an objective's placement, in every step.
+    """Check that every worker of an objective's placement has points in every step.
 
     Args:
         objective: what is minimised.

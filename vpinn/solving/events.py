@@ -1,4 +1,4 @@
-"""What a run tells while it works: typed events for progress displays, logs and callbacks, which may end the run."""
+"""Events of a run, for progress displays, logs and callbacks, which may end the run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Kind = Literal["phase", "step", "stage", "end"]
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that a run tells.
+    """An event of a run.
 
     Attributes:
         kind: "phase" when a phase begins, "step" after a step of training, "stage" after a stage of a direct method, "end" at the
@@ -77,10 +77,10 @@ def phases(show: Callable[[str], None]) -> Callback:
 
 
 class Teller:
-    """Tells callbacks what a run does, and remembers whether one wants it to end.
+    """Passes the events of a run to callbacks, and remembers whether one of them wants the run to end.
 
     Args:
-        callbacks: all that are told.
+        callbacks: called with every event.
         signals: signals of the run; a callback that returns False ends it as a time limit does.
 
     Attributes:
@@ -93,11 +93,11 @@ class Teller:
         self.ended = False
 
     def phase(self, name: str) -> None:
-        """Tell that a phase begins."""
+        """Report that a phase begins."""
         self._tell(Event("phase", name, self._seconds))
 
     def progress(self, training: Training, plan: Plan) -> None:
-        """Tell of the last step or stage, or of a long stage that begins."""
+        """Report the last step or stage, or a long stage that begins."""
         if not self._callbacks:
             return
         direct = isinstance(plan.method, Direct)
@@ -113,13 +113,13 @@ class Teller:
                 self._tell(Event("step", "solving", self._seconds, **known, steps=plan.schedule.steps))
 
     def settle(self, training: Training) -> None:
-        """Say so where solving ended since a callback wanted it, and forget that its time was called up."""
+        """Write "callback" as the reason for the end if a callback ended the run, and reset the signal by which it did so."""
         if self.ended and training.stopped == "time limit":
             training.stopped = "callback"
         self._signals.late = False
 
     def end(self, training: Training, solution: Solution) -> None:
-        """Tell why the run ended, and how accurate its solution is."""
+        """Report why the run ended, and how accurate its solution is."""
         errors = [known["relative_l2"] for known in solution.errors.values() if "relative_l2" in known]
         error, estimate = max(errors, default=None), solution.error_estimate.get("relative_energy")
         self._tell(

@@ -9,14 +9,14 @@ from vpinn.solving.least_squares import RECIPES
 from vpinn.solving.preparation import Setup
 
 STEP = 4e-9
-"""Seconds of a gradient per point and weight; 2.7e-9 to 6.2e-9 on four worked problems, on one busy core of 2.5 GHz."""
+"""Seconds of a gradient per point and weight, on one core."""
 
 
 def expected_time(setup: Setup) -> str:
     """Return in words what a run of a steady problem may take.
 
-    Direct methods stop by their error estimate, so that the number of stages is not known before: the time of the first ones is
-    told. Of training it is that of one gradient per step.
+    Direct methods stop by their error estimate, so that the number of stages is not known before: the time is that of the first
+    ones. For training it is that of one gradient per step.
     """
     method, problem = setup.plan.method, setup.problem
     objective = setup.objective

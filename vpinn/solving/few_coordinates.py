@@ -120,7 +120,7 @@ class FewCoordinatesStrategy(Strategy):
         return self.start()
 
     def solve(self, state: State, hooks: Hooks) -> Callable[[], Outcome]:
-        """Grow until the residual on fresh points is as small as it is aimed to be, or shows nothing more."""
+        """Grow until the residual on fresh points is below the target, or no subset lowers it any more."""
         training, stages = state.training, list[SumStage]()
         spaces, used = self.spaces(), list[Trial]()
 

@@ -33,7 +33,7 @@ from vpinn.trial import Trial, make_trial
 
 LEARNERS: Final[Mapping[str, type[Learner]]] = {kind.name: kind for kind in (Reptile, Maml)}
 DRAWN, UNSEEN, BIAS = 1, 2, 3
-"""Streams of random numbers, beside the seed: members to learn from, members not seen, batches that measure a bias."""
+"""Streams of random numbers, beside the seed: members to learn from, other members, batches that measure a bias."""
 
 
 def learning_method(problem: Case) -> str:
@@ -129,7 +129,7 @@ class LearningStrategy(Strategy):
         return "time limit" if late else ""
 
     def _outcome(self, training: Training, hooks: Hooks, spent: float) -> SteadyOutcome:
-        """Return the member in the middle by learned features, with what learning was worth on members not seen."""
+        """Return the member in the middle by learned features, and the comparison of ways to solve other members."""
         middle, (theta, loss) = self.middle, training.best
         objective = middle.objective
         account = Account(
@@ -159,7 +159,7 @@ class LearningStrategy(Strategy):
         return SteadyOutcome(found, loss * objective.unit, objective, estimator, middle.problem)
 
     def _worth(self, training: Training, hooks: Hooks, spent: float) -> dict[str, Any]:
-        """Return what the metrics say of learning: the bias of a reused batch, and the comparison on members not seen."""
+        """Return the metrics of learning: the bias of a reused batch, and the comparison of ways to solve other members."""
         learning, learn = self.learning, self.settings.learn
         seed = self.settings.solver.seed
         parameters = self.problem.parameters
@@ -205,7 +205,7 @@ def learned_members(family: Case, trial: Trial, features: Tensor) -> Callable[[M
 
 
 def _check(problem: Case, settings: Settings) -> None:
-    """Refuse what learning cannot be done with.
+    """Refuse settings and problems for which learning is impossible.
 
     Raises:
         InputError: names the setting, or the part of the problem.
@@ -222,6 +222,6 @@ def _check(problem: Case, settings: Settings) -> None:
         )
     nodal, where = problem.nodal
     if nodal:
-        raise InputError(f"{nodal} is met at nodes of elements, which a network does not have; leave out [parameters]", where)
+        raise InputError(f"{nodal} needs the nodes of finite elements, which networks lack; leave out [parameters]", where)
     if problem.periodic:
         raise InputError("a network has no periodic sides; leave out [parameters]", problem.where("periodic"))

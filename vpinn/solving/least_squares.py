@@ -125,7 +125,7 @@ class LeastSquaresStrategy(SteadyStrategy):
             with hooks.signals.abandons():
                 relative = self._rival.relative
                 if (less := self.placement.group.by_first(lambda: relative)) < left:
-                    return self._by_elements(state, hooks, self._rival, f"features leave {left:.1e} of the flux, they {less:.1e}")
+                    return self._by_elements(state, hooks, self._rival, f"error estimate {less:.1e}, that of features {left:.1e}")
         state.record = {**state.record, "width": best.width, "degree": tests_degree(best.objective)}
         return self._concluded(state, hooks, best.trial, best.objective, estimator)
 
@@ -138,12 +138,12 @@ class LeastSquaresStrategy(SteadyStrategy):
         problem, objective = self.setup.problem, self.setup.objective
         unseen = unseen_data(problem, [measure.points for measure in objective.measures])
         if unseen is not None and rival.best is not None:
-            return "data jump or are narrow inside cells, and features are smooth"
+            return "data jump or are narrow inside cells; random features are smooth"
         if clashing_values(problem) is not None and rival.best is not None:
-            return "boundary values jump, and features are smooth"
+            return "boundary values jump; random features are smooth"
         look = RECIPES * len(self._trials) * counted_seconds(objective, PILOT * self.setup.trial.network.outputs)
         if Level.of(problem).turns and rival.best is not None:
-            return "nothing holds the body, and they take its motions out"
+            return "nothing holds the body; elements remove its rigid motions"
         slow = look > max(CHEAP, rival.seconds)
         enough = FAIR if look > LONG else GOOD
         if slow and rival.best is not None and (rival.relative <= enough or not rival.smooth):

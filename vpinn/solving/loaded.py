@@ -1,4 +1,4 @@
-"""Solutions and weights read from run folders, and what writes and draws solutions of runs."""
+"""Read solutions and weights from run folders; write and draw solutions."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class Origin:
 
     @property
     def told(self) -> dict[str, Any]:
-        """What run.json says of it."""
+        """Its entry in run.json."""
         return {"run": str(self.folder), "sha256": self.digest}
 
     @property
@@ -56,14 +56,14 @@ class Origin:
         return settings.model_copy(update={"network": network})
 
     def begun(self, problem: Case, trial: Trial) -> Trial:
-        """Return the trial space of a network in which its weights mean the same, without scales.
+        """Return the trial space of a network, without scales, whose fields for these weights are those of the other run.
 
         Args:
             problem: problem that starts from it.
             trial: trial space of a network alone.
 
         Raises:
-            InputError: it has no weights of a network of this shape.
+            InputError: the other run has no weights of a network of this shape.
         """
         if not self.trained:
             method = self.solution.metrics.get("method", "another method")

@@ -37,7 +37,7 @@ def best_stage(
         hooks: Signals, and the time after which a stage is the last.
         run: Runs all stages; returns the best of them and the reason why they ended.
         best: Returns the best stage that has ended so far, None if there is none.
-        lacking: What there is not if the time is over before the first stage, for the error message.
+        lacking: What is missing if the time limit ends the run before the first stage, for the error message.
         seconds: What is left of the time limit, in seconds; None for all of it. Several workers look at it between stages.
 
     Raises:

@@ -62,7 +62,7 @@ def _strategy_from(problem: Case, settings: Settings, placement: Placement, orig
     ``method = "auto"`` takes the features of the run; if it has none, the problem is solved by elements from its field.
 
     Raises:
-        InputError: the problem is none that starts from another run, or has nothing to gain.
+        InputError: the problem cannot start from another run, or would gain nothing from it.
     """
     alone = problem.parameters is None and problem.clock is None and problem.eigen is None and problem.inverse is None
     if not alone:

@@ -139,8 +139,8 @@ class Strategy(ABC):
         """Solve the problem. ``state`` is changed in place; ``state.training.stopped`` tells at the end why the run ended.
 
         Returns:
-            A function that computes the outcome. It is separate, since the state is saved by then: a signal may end this last
-            piece of work, and nothing is lost.
+            A function that computes the outcome. The state is saved before it is called, so that a signal during this last
+            computation loses nothing.
 
         Raises:
             Stopped: A signal arrived before there was a result to keep.

@@ -1,4 +1,4 @@
-"""Data-parallel work: processes that each take a share of the quadrature points, and add up what they find.
+"""Data-parallel work: processes that each take a share of the quadrature points and add up their sums.
 
 All workers run the same program with the same random numbers. They differ only in the points that they evaluate; every sum over
 points is added up over all of them (`Group.sum`), so that parameters, decisions and random numbers stay the same everywhere. The

@@ -121,7 +121,7 @@ class Group:
         return own
 
     def by_first(self, work: Callable[[], _Out]) -> _Out:
-        """Return what worker 0 finds, on all workers; the others do not do the work.
+        """Do work on worker 0 alone, and return its result on all workers.
 
         Raises:
             VpinnError: the error of worker 0, on all workers.
@@ -142,7 +142,7 @@ class Group:
         return found
 
     def together(self, work: Callable[[], _Out]) -> _Out:
-        """Do work on every worker that may fail on some of them; if it does, it fails on all.
+        """Do work on every worker; if it fails on some of them, raise the error on all.
 
         Raises:
             VpinnError: the error of the first worker that failed.
@@ -177,8 +177,8 @@ class Group:
         """Check that a value is the same on all workers.
 
         Args:
-            value: a value with a ``repr`` that says all of it.
-            told: what differs otherwise, and what to do.
+            value: a value with a complete ``repr``.
+            told: error text: what differs, and what to do.
 
         Raises:
             InputError: it differs.
