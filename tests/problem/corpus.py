@@ -146,7 +146,7 @@ SECTIONS = [
 
 UNAVAILABLE = [
     (domain('shape = "rectangle"\ntime_cells = 4 #!'), "not available in this version"),
-    (section("network", 'normalisation = "batch"'), "left 1.6 times the error of the same network without; leave it out"),
+    (section("network", 'normalisation = "batch"'), "would bias the gradient; leave it out"),
     (problem(more="[parameters]\nmu = [1, 0] #!\n"), "a range ends above its start"),
     (problem(more="[infer] #!\nD = { initial = 1.0 }\n"), "no measurements determine D"),
     (problem(more='[[data]] #!\nfile = "a.csv"\n'), "[[data]] needs [infer]"),

@@ -9,7 +9,7 @@ settings of its solution. Every mistake of the user raises an `InputError` of on
 
 1. `source` reads the text and remembers the line of every key. `schema` and `numerics` (with `section`, `network`,
    `output_section`) define the sections as models, by which `validation` checks; `places` finds line numbers, `locations` files
-   and folders; `unavailable` knows what to use instead of features that are missing.
+   and folders.
 2. `symbols`, `scope`, `operators`, `arithmetic` → `expression`, `translation`: text → UFL, of permitted names and operations
    only, within the sizes of `limits`.
 3. `unknown`, `formulation` (energy, weak, strong), `conditions`, `parts` (tags by conditions), `time`, `in_time`, `reference`,
@@ -29,7 +29,6 @@ from vpinn.problem.formulation import FORMULATIONS, Energy, Formulation, Strong,
 from vpinn.problem.functions import FUNCTIONS
 from vpinn.problem.in_time import check_settings_in_time, is_marched, output_times, refuse_several, refuse_time, stated_in
 from vpinn.problem.instant import frozen_formulation, steady_at
-from vpinn.problem.member import member
 from vpinn.problem.nodal import refuse_nodal
 from vpinn.problem.parameters import Parameters, refuse_single
 from vpinn.problem.periodic import matched
@@ -39,12 +38,12 @@ from vpinn.problem.restraints import Bound, Load, Support
 from vpinn.problem.schema import Settings, schema_json
 from vpinn.problem.scope import Scope, make_scope
 from vpinn.problem.space_time import over_time
-from vpinn.problem.substitution import substituted
+from vpinn.problem.substitution import member, substituted
 from vpinn.problem.symbols import Field, KnownFunction, Symbols, make_symbols
 from vpinn.problem.template import template
 from vpinn.problem.time import Clock, InitialState, frozen
 from vpinn.problem.unknown import Unknown
-from vpinn.problem.unused import unused_settings
+from vpinn.problem.validation import unused_settings
 from vpinn.problem.worked import Worked, copy_worked, worked_problems
 
 __all__ = [

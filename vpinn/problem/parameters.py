@@ -1,6 +1,6 @@
 """Parameters: numbers of which a problem has one member for each value, within given ranges.
 
-The parameters of a family are the components of one UFL constant. `vpinn.problem.member` puts numbers for them.
+The parameters of a family are the components of one UFL constant. `substitution.member` puts numbers for them.
 """
 
 # mypy: disable-error-code="no-untyped-call, no-any-return"

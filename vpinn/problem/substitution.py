@@ -1,4 +1,4 @@
-"""A problem with other expressions in place of functions that it contains, such as numbers known at run time only."""
+"""A problem with other expressions in place of functions that it contains, such as a member of a family."""
 
 # mypy: disable-error-code="no-untyped-call, no-any-return"
 # UFL's functions carry no annotations.
@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import ufl
+from numpy.typing import NDArray
 from ufl.classes import Expr
 
 from vpinn.errors import InputError
@@ -58,3 +60,12 @@ def substituted(problem: Stated, values: Mapping[Expr, Expr | float]) -> Stated:
         loads=tuple(replace(one, formulation=formulation(one.formulation)) for one in problem.loads),
         answers=problem.answers.changed(put),
     )
+
+
+def member(problem: Stated, values: NDArray[np.float64]) -> Stated:
+    """Return the member of a family at values of its parameters [P]: a problem without parameters."""
+    parameters = problem.parameters
+    assert parameters is not None
+    title = f"{problem.title} ({parameters.told(values)})"
+    numbers = ufl.as_vector([float(value) for value in values])
+    return replace(substituted(problem, {parameters.symbol: numbers}), title=title, parameters=None)

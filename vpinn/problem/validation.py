@@ -1,10 +1,13 @@
-"""Validation of a parsed problem file → `Settings`; an error is one line that says where, what was found and what to do."""
+"""Validation of a parsed problem file → `Settings`; an error is one line that says where, what was found and what to do.
+
+`unused_settings` lists those that the method does not use.
+"""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Container
-from typing import Any
+from collections.abc import Container, Mapping
+from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -12,7 +15,6 @@ from pydantic_core import ErrorDetails
 from vpinn.errors import InputError
 from vpinn.problem.schema import Settings
 from vpinn.problem.source import Source
-from vpinn.problem.unavailable import refuse_unavailable
 from vpinn.problem.wording import closest, shown
 
 Key = tuple[str | int, ...]
@@ -33,6 +35,25 @@ _BOUNDS = {
     "less_than": ("<", "lt"),
     "less_than_equal": ("≤", "le"),
 }
+UNAVAILABLE: Final = {
+    "domain.time_cells": "a march chooses its steps itself; leave it out, or make time a coordinate of a rectangle or box",
+    # python tests/benchmarks/batch_normalisation.py
+    "network.normalisation": "a batch's own statistics would bias the gradient; leave it out: coordinates and first weights are "
+    "scaled as they are",
+}
+"""``section.key`` that a user may expect but that does not exist → what to use instead."""
+_STEPS = {"solver": ("steps", "learning_rate", "warmup", "scaling", "schedule", "decay", "clip", "project")}
+_POINTS = {"quadrature": ("rule", "degree", "refine"), "test_space": ("kind", "degree")}
+UNUSED: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
+    "least-squares": {**_STEPS, "network": ("layers", "places", "elements")},
+    "elements": {
+        "solver": (*_STEPS["solver"], "features"),
+        "network": ("layers", "activation", "places", "elements"),
+        **_POINTS,
+    },
+    "march": {**_STEPS, "network": ("layers", "activation", "places", "elements")},
+}
+"""Method → section → keys that it does not read; methods that train a network read them."""
 
 
 def validate(source: Source) -> Settings:
@@ -41,7 +62,10 @@ def validate(source: Source) -> Settings:
     Raises:
         InputError: values are wrong; describes the first one in the order of the file, and has the others.
     """
-    refuse_unavailable(source)
+    for section, content in source.data.items():
+        for key in content if isinstance(content, dict) else ():
+            if hint := UNAVAILABLE.get(f"{section}.{key}"):
+                raise InputError(f"{section}.{key} is not available in this version; {hint}", source.place(section, key))
     try:
         return Settings.model_validate(source.data)
     except ValidationError as error:
@@ -54,6 +78,15 @@ def validate(source: Source) -> Settings:
         ordered = sorted(problems.items(), key=lambda item: (source.lines.get(item[0], 0), len(item[0]) == 0))
         first, *others = (InputError(_describe(key, found, source.data), source.place(*key)) for key, found in ordered)
         raise InputError(first.message, first.where, others) from None
+
+
+def unused_settings(settings: Settings, method: str) -> list[str]:
+    """Return the settings that a problem file gives and a method does not use, as ``section.key``."""
+    found = []
+    for section, keys in UNUSED.get(method, {}).items():
+        given = getattr(settings, section).model_fields_set
+        found += [f"{section}.{key}" for key in keys if key in given]
+    return found
 
 
 def _keys(data: Any) -> Container[Any]:
