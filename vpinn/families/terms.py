@@ -182,9 +182,5 @@ def boundary_factors(problem: Problem) -> Factors:
                     "mu*x + mu**2; write it so",
                     where,
                 )
-            found |= dict.fromkeys(factor for factor, node in separated.terms.items() if not _is_zero(graph, node))
+            found |= dict.fromkeys(factor for factor, node in separated.terms.items() if not graph.is_zero(node))
     return Factors.of(graph, list(found), problem.where("parameters"))
-
-
-def _is_zero(graph: Graph, node: Node) -> bool:
-    return graph.is_number(node) and graph.value(node) == 0.0

@@ -14,7 +14,7 @@ from ufl.core.expr import Expr
 
 from vpinn.domain import REGIONS, FacingPoints, Inside, Mesh, MeshPoints, PlacedPoints, Region
 from vpinn.errors import InputError
-from vpinn.forms import Graph, Integral, Jet, Node, Tape, build, compile_tapes, derivatives, integrals, split
+from vpinn.forms import Graph, Integral, Jet, Node, Tape, build, compile_tapes, integrals, jet_slopes, split
 from vpinn.objective.integrands import Integrands
 from vpinn.problem import Load, Problem
 
@@ -144,14 +144,9 @@ def linearised(graph: Graph, nodes: Mapping[Jet, Node], counts: Mapping[int, Key
     Raises:
         InputError: there are second derivatives.
     """
-    jets = [slot for slot in graph.slots(nodes.values()) if isinstance(slot, Jet) and slot.function in counts]
-    trials = [key_of(jet, counts) for jet in jets]
-    return {
-        (key_of(test, _tests(d)), trial): slope
-        for test, node in nodes.items()
-        for trial, slope in zip(trials, derivatives(graph, node, [graph.slot(jet) for jet in jets]), strict=True)
-        if not (graph.is_number(slope) and graph.value(slope) == 0.0)
-    }
+    tests = [key_of(test, _tests(d)) for test in nodes]
+    slopes = jet_slopes(graph, nodes.values(), counts)
+    return {(tests[number], key_of(jet, counts)): slope for (number, jet), slope in slopes.items()}
 
 
 def compiled(side: Integrands, nodes: Mapping[Jet, Node], counts: Mapping[int, Key], d: int, load: Load | None) -> Integrand:

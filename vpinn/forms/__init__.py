@@ -8,7 +8,7 @@ test function) → `tape` (graph → instructions). `separation` splits nodes in
 evaluates the nodes that depend on the points alone, such as coordinates, normals and given functions.
 """
 
-from vpinn.forms.adjoint import derivatives
+from vpinn.forms.adjoint import derivatives, jet_slopes
 from vpinn.forms.background import Background, RunNumber, evaluate, tag
 from vpinn.forms.graph import Geometry, Given, Graph, Jet, Node, Parameter, Slot
 from vpinn.forms.lowering import Integral, build, integrals, lower, split
@@ -39,6 +39,7 @@ __all__ = [
     "derivatives",
     "evaluate",
     "integrals",
+    "jet_slopes",
     "lower",
     "separate",
     "split",

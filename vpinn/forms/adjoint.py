@@ -1,13 +1,14 @@
 """Differentiation of expression graphs; the derivatives are nodes of the same graph.
 
-`derivatives` differentiates by other nodes of the graph (reverse mode), `slope` by a coordinate (forward mode).
+`derivatives` differentiates by other nodes of the graph (reverse mode), `jet_slopes` by all values and derivatives of functions,
+`slope` by a coordinate (forward mode).
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from vpinn.errors import InputError
@@ -33,11 +34,33 @@ def derivatives(graph: Graph, output: Node, inputs: Sequence[Node]) -> list[Node
     for node in reversed(leading):
         bar = graph.add(bars.get(node, []))
         bars[node] = [bar]
-        if graph.is_number(bar) and graph.value(bar) == 0.0:
+        if graph.is_zero(bar):
             continue
         for operand, share in _shares(graph, node, bar):
             bars.setdefault(operand, []).append(share)
     return [graph.add(bars.get(node, [])) for node in inputs]
+
+
+def jet_slopes(graph: Graph, nodes: Iterable[Node], functions: Container[int]) -> dict[tuple[int, Jet], Node]:
+    """Return the derivatives of nodes by the jets (values and derivatives) of some functions, without those that are zero.
+
+    Args:
+        graph: graph of the nodes; the derivatives are added to it.
+        nodes: nodes to differentiate.
+        functions: UFL counts of the functions.
+
+    Returns:
+        (position of the node, jet) → derivative.
+    """
+    outputs = list(nodes)
+    jets = [slot for slot in graph.slots(outputs) if isinstance(slot, Jet) and slot.function in functions]
+    inputs = [graph.slot(jet) for jet in jets]
+    return {
+        (number, jet): slope
+        for number, node in enumerate(outputs)
+        for jet, slope in zip(jets, derivatives(graph, node, inputs), strict=True)
+        if not graph.is_zero(slope)
+    }
 
 
 def slope(graph: Graph, output: Node, direction: int) -> Node:

@@ -159,6 +159,10 @@ class Graph:
         """Return the value of a number node."""
         return float(self.nodes[node][1])
 
+    def is_zero(self, node: Node) -> bool:
+        """Return whether the node is the number zero."""
+        return self.is_number(node) and self.value(node) == 0.0
+
     def number(self, value: float) -> Node:
         """Return the node of a plain number."""
         return self._intern((NUMBER, float(value)), True)
@@ -220,7 +224,7 @@ class Graph:
             known, other = sorted(operands, key=self.is_number, reverse=True)
             return other if bool(self.value(known)) == (operation == "and") else known
         if operation == "divide":
-            if self.is_number(operands[0]) and self.value(operands[0]) == 0.0:
+            if self.is_zero(operands[0]):
                 return operands[0]
             if self.is_number(operands[1]):
                 if self.value(operands[1]) == 0.0:

@@ -266,6 +266,6 @@ def split(graph: Graph, node: Node) -> dict[Jet, Node]:
     tests = [slot for slot in graph.slots([node]) if isinstance(slot, Jet) and slot.function < 0]
     zero: dict[Any, float] = dict.fromkeys(tests, 0.0)
     (rest,) = graph.substitute([node], zero)
-    if not (graph.is_number(rest) and graph.value(rest) == 0.0):
+    if not graph.is_zero(rest):
         raise InputError("a term of the weak form contains no test function; multiply the term by a test function")
     return {slot: graph.substitute([node], {**zero, slot: 1.0})[0] for slot in tests}

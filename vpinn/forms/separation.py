@@ -110,7 +110,7 @@ def _sum(graph: Graph, parts: Iterable[Terms]) -> Terms | None:
         for coefficient, factor in terms.items():
             gathered.setdefault(coefficient, []).append(factor)
     found = {coefficient: graph.add(factors) for coefficient, factors in gathered.items()}
-    found = {coefficient: factor for coefficient, factor in found.items() if not _zero(graph, factor)}
+    found = {coefficient: factor for coefficient, factor in found.items() if not graph.is_zero(factor)}
     return found if len(found) <= MOST else None
 
 
@@ -157,7 +157,3 @@ def _where(graph: Graph, condition: Node, sides: Sequence[Terms], kind: tuple[bo
             chosen = graph.call("where", condition, *((here, zero) if first else (zero, here)))
             parts.append({chosen: factor} if parameters else {coefficient: chosen})
     return _sum(graph, parts)
-
-
-def _zero(graph: Graph, node: Node) -> bool:
-    return graph.is_number(node) and graph.value(node) == 0.0

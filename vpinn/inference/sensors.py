@@ -16,7 +16,7 @@ from ufl.classes import Form
 
 from vpinn.domain import Points, located_points
 from vpinn.finite_elements import Key, MixedSpace, key_of, rule_degree
-from vpinn.forms import Background, Graph, Jet, Tape, Value, build, compile_tape, components, derivatives, integrals
+from vpinn.forms import Background, Graph, Jet, Tape, Value, build, compile_tape, components, integrals, jet_slopes
 from vpinn.placement import host
 from vpinn.problem import Problem
 from vpinn.problem.inverse import Observation
@@ -115,21 +115,14 @@ def _sensors(
         first += unknown.components
     graph = Graph(frozenset(counts))
     nodes = [build(graph, part) for part in expressions]
-    slots = [slot for slot in graph.slots(nodes) if isinstance(slot, Jet) and slot.function in counts]
-    inputs = [graph.slot(slot) for slot in slots]
-    used, outputs = list[tuple[int, Jet]](), list(nodes)
-    for number, node in enumerate(nodes):
-        for slot, slope in zip(slots, derivatives(graph, node, inputs), strict=True):
-            if not (graph.is_number(slope) and graph.value(slope) == 0.0):
-                used.append((number, slot))
-                outputs.append(slope)
-    tape = compile_tape(graph, outputs)
+    slopes = jet_slopes(graph, nodes, counts)
+    tape = compile_tape(graph, [*nodes, *slopes.values()])
     fixed = tape.fixed(Background(mixed.mesh).values(tape.fixed_slots, points))
     moving = [slot for slot in tape.moving_slots if isinstance(slot, Jet)]
-    every = list(dict.fromkeys([*moving, *(slot for _, slot in used)]))
+    every = list(dict.fromkeys([*moving, *(slot for _, slot in slopes)]))
     keys = [key_of(slot, counts) for slot in every]
     tables = _tables(keys, points, mixed)
-    numbered = tuple((number, every.index(slot)) for number, slot in used)
+    numbered = tuple((number, every.index(slot)) for number, slot in slopes)
     return Sensors(
         tape, fixed, points, tuple(keys[: len(moving)]), numbered, tuple(tables), len(nodes), weights, mixed
     )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import ufl
 
-from vpinn.forms import Graph, Jet, Node, build, derivatives
+from vpinn.forms import Graph, Jet, Node, build, jet_slopes
 from vpinn.problem import Problem
 from vpinn.trial.trial import Trial
 
@@ -21,12 +21,4 @@ def residual_slopes(
     known = {u.function: trial.unknowns[u.name] for u in problem.unknowns}
     graph = Graph(frozenset({trial.function.count()}))
     nodes = [build(graph, residual, known) for residual in residuals]
-    jets = [slot for slot in graph.slots(nodes) if isinstance(slot, Jet) and slot.function == trial.function.count()]
-    inputs = [graph.slot(jet) for jet in jets]
-    slopes = {
-        (which, jet): slope
-        for which, node in enumerate(nodes)
-        for jet, slope in zip(jets, derivatives(graph, node, inputs), strict=True)
-        if not (graph.is_number(slope) and graph.value(slope) == 0.0)
-    }
-    return graph, nodes, slopes
+    return graph, nodes, jet_slopes(graph, nodes, (trial.function.count(),))

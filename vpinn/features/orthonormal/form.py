@@ -14,7 +14,7 @@ from typing import TypeAlias
 from vpinn.domain import REGIONS, Region
 from vpinn.features.orthonormal.in_time import uniform
 from vpinn.finite_elements import coefficients
-from vpinn.forms import Graph, Jet, Node, Tape, compile_tapes, derivatives
+from vpinn.forms import Graph, Jet, Node, Tape, compile_tapes, jet_slopes
 from vpinn.objective.integrands import Integrands
 from vpinn.problem import Problem
 
@@ -97,15 +97,11 @@ def integrals_in_time(problem: Problem) -> tuple[IntegralInTime, ...]:
 def _integral(side: Integrands, nodes: Mapping[Jet, Node], keys: Mapping[int, tuple[int, int]], clock: int) -> IntegralInTime:
     """Compile coefficients of test functions, and their derivatives by the unknowns and their time derivatives."""
     graph = side.graph
-    jets = [slot for slot in graph.slots(nodes.values()) if isinstance(slot, Jet) and slot.function in keys]
-    trials = [(keys[jet.function][0], keys[jet.function][1] + jet.component, jet.derivative) for jet in jets]
+    tests = tuple((jet.component, jet.derivative) for jet in nodes)
     slopes = {
-        ((test.component, test.derivative), trial): slope
-        for test, node in nodes.items()
-        for trial, slope in zip(trials, derivatives(graph, node, [graph.slot(jet) for jet in jets]), strict=True)
-        if not (graph.is_number(slope) and graph.value(slope) == 0.0)
+        (tests[number], (keys[jet.function][0], keys[jet.function][1] + jet.component, jet.derivative)): slope
+        for (number, jet), slope in jet_slopes(graph, nodes.values(), keys).items()
     }
     residual, both = compile_tapes(graph, [[*nodes.values()], [*nodes.values(), *slopes.values()]])
     constant = tuple(graph.static[slope] for slope in slopes.values())
-    tests = tuple((jet.component, jet.derivative) for jet in nodes)
     return IntegralInTime(side.region, tuple(sorted(side.tags)), residual, both, tests, tuple(slopes), constant, keys, clock)
