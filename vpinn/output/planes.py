@@ -126,9 +126,7 @@ class Slices(Scene):
         for k, (ax, (i, j, s, t), picture, inside) in enumerate(parts):
             extent = (float(s[0]), float(s[-1]), float(t[0]), float(t[-1]))
             painted = ax.imshow(picture, cmap=colours[0], norm=colours[1], origin="lower", extent=extent, interpolation="nearest")
-            if np.isfinite(picture).any() and np.nanmin(picture) < np.nanmax(picture):
-                lines = ax.contour(s, t, picture, levels=levels(colours[1]), colors=INK, linewidths=0.4, alpha=0.45)
-                lines.set(linestyle="solid")
+            draw_levels(ax, s, t, picture, colours)
             if not inside.all():
                 ax.contour(s, t, inside.astype(float), levels=[0.5], colors=INK, linewidths=0.9)
             label_plane(ax, (names[i], names[j]))
@@ -151,6 +149,13 @@ def outline(mesh: Mesh, nodes: Array | None = None) -> Array:
     cell, local = mesh.boundary.T
     lines: Array = (mesh.nodes if nodes is None else nodes)[mesh.cells[cell[:, None], edges[local]]]
     return lines
+
+
+def draw_levels(axes: Axes, s: Array, t: Array, picture: Array, colours: Colours) -> None:
+    """Draw level lines of pixels [t, s], nan outside the domain, unless they are constant."""
+    if np.isfinite(picture).any() and np.nanmin(picture) < np.nanmax(picture):
+        lines = axes.contour(s, t, picture, levels=levels(colours[1]), colors=INK, linewidths=0.4, alpha=0.45)
+        lines.set(linestyle="solid")
 
 
 def label_plane(axes: Axes, names: Sequence[str]) -> None:

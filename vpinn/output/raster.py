@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from vpinn.domain import Mesh, Points, located_points
 from vpinn.output.canvas import select
-from vpinn.output.planes import label_plane, outline, panel_size
+from vpinn.output.planes import draw_levels, label_plane, outline, panel_size
 from vpinn.output.scene import Array, Colours, Scene
-from vpinn.output.style import INK, levels
+from vpinn.output.style import INK
 
 PIXELS = 70_000
 """Number of pixels in the bounding box of the domain; a saved panel does not have more."""
@@ -71,9 +71,7 @@ class Raster(Scene):
         extent = (float(lower[0]), float(upper[0]), float(lower[1]), float(upper[1]))
         placed: dict[str, Any] = {"origin": "lower", "extent": extent, "interpolation": "nearest"}
         painted = axes[0].imshow(picture, cmap=colours[0], norm=colours[1], **placed)
-        if np.isfinite(picture).any() and np.nanmin(picture) < np.nanmax(picture):
-            lines = axes[0].contour(s, t, picture, levels=levels(colours[1]), colors=INK, linewidths=0.4, alpha=0.45)
-            lines.set(linestyle="solid")
+        draw_levels(axes[0], s, t, picture, colours)
         axes[0].add_collection(LineCollection(list(outline(self.mesh)), colors=INK, linewidths=0.9))
         label_plane(axes[0], ("x", "y"))
         return painted

@@ -1,4 +1,4 @@
-"""Columns of numbers in CSV files: references, measurements and known fields."""
+"""CSV files of numbers: columns of references, measurements and known fields, and lists of constants."""
 
 from __future__ import annotations
 
@@ -30,14 +30,9 @@ def read_columns(path: Path, what: str) -> dict[str, NDArray[np.float64]]:
     """
     where = printable(str(path), 200)
     try:
-        with open_regular(path) as file:
-            content = file.read(MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
-            raise InputError(f"{what} is larger than {MAX_BYTES // 10**6} MB; thin it out", where)
-        reader = csv.reader(content.decode("utf-8-sig").splitlines())
-        header: Sequence[str] = [name.strip() for name in next(reader, [])]
-        rows = [[float(cell) for cell in row] for row in reader if row]
-        table = np.array(rows, dtype=np.float64).reshape(-1, len(header) or 1)
+        names, *lines = rows_of(path, MAX_BYTES, what) or [[]]
+        header = [name.strip() for name in names]
+        table = np.array([[float(cell) for cell in row] for row in lines], dtype=np.float64).reshape(-1, len(header) or 1)
     except (OSError, ValueError, csv.Error) as error:
         reason = printable(str(error), 200)
         raise InputError(f"{what} cannot be read as numbers under a header line: {reason}", where) from None
@@ -46,6 +41,20 @@ def read_columns(path: Path, what: str) -> dict[str, NDArray[np.float64]]:
     if twice := [name for k, name in enumerate(header) if name in header[:k]]:
         raise InputError(f"{what} has more than one column {printable(twice[0])!r}; leave one out", where)
     return dict(zip(header, table.T, strict=True))
+
+
+def rows_of(path: Path, most: int, what: str) -> list[list[str]]:
+    """Return the rows of a CSV file, without empty ones.
+
+    Raises:
+        InputError: it has more than ``most`` bytes.
+        OSError, ValueError, csv.Error: it cannot be read.
+    """
+    with open_regular(path) as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise InputError(f"{what} is larger than {most // 10**6} MB; thin it out", printable(str(path), 200))
+    return [row for row in csv.reader(content.decode("utf-8-sig").splitlines()) if row]
 
 
 def places(columns: Columns, names: Sequence[str], what: str, where: str) -> NDArray[np.float64]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import ufl
 
 from vpinn.errors import InputError
+from vpinn.problem.columns import rows_of
 from vpinn.problem.given_sections import NumbersFile
 from vpinn.problem.limits import MAX_COMPONENTS
 from vpinn.problem.locations import file_inside
@@ -19,7 +20,6 @@ from vpinn.problem.schema import Settings
 from vpinn.problem.scope import Scope
 from vpinn.problem.source import Source
 from vpinn.problem.wording import printable
-from vpinn.storage import open_regular
 
 MAX_BYTES = 10_000_000
 
@@ -56,11 +56,7 @@ def _read(path: Path) -> list[float]:
     """Return the numbers of a CSV file, row by row; a first line that is no number is a header."""
     where = printable(str(path), 200)
     try:
-        with open_regular(path) as file:
-            content = file.read(MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
-            raise InputError(f"the file is larger than {MAX_BYTES // 10**6} MB; keep the numbers alone in it", where)
-        rows = [row for row in csv.reader(content.decode("utf-8-sig").splitlines()) if row]
+        rows = rows_of(path, MAX_BYTES, "the file")
         if rows and not is_number(rows[0][0]):
             rows = rows[1:]
         numbers = [float(cell) for row in rows for cell in row]
