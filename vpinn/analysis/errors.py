@@ -53,7 +53,8 @@ class TrueError:
 
     def __init__(self, problem: Problem, trial: Trial, points: PointSet, flux: bool = False) -> None:
         self.points = points
-        self.names, self._trial, self._level = tuple(problem.exact), trial, Level.of(problem)
+        self.names = tuple(problem.exact)
+        self._trial, self._level = trial, Level.of(problem)
         densities, exact = [], self._level.exact
         for name in self.names:
             truth, found = exact[name], problem.unknown(name).function

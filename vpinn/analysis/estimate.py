@@ -180,7 +180,8 @@ def make_estimator(problem: Case, trial: Trial, trained: int | None = None) -> E
     stated, problem = problem, measured(problem)
     if bends(problem):
         return None
-    mesh, points, residual = problem.domain.mesh, independent_points(problem, 0), None
+    mesh, points = problem.domain.mesh, independent_points(problem, 0)
+    residual = None
     correction: Correction | FeatureCorrection | None = None
     if drawn_cells(problem) is not None:
         points = independent_points(problem, DRAWN_DEGREE)
@@ -211,7 +212,8 @@ def _degree(mesh: Mesh, trained: int, trial: Trial) -> int:
     """
     fields = [known.space.degree for known in trial.background.known.values() if isinstance(known, MeshField)]
     own = trial.space or trial.beside  # elements that solved the problem itself: on tests of their degree the residual is zero
-    floor, lowest, outputs = 1 if own is None else 1 + own.degree, 1 + max(fields, default=0), trial.network.outputs
+    floor = 1 if own is None else 1 + own.degree
+    lowest, outputs = 1 + max(fields, default=0), trial.network.outputs
     degree, most = max(trained + ENRICHMENT, floor), LARGEST[mesh.dimension]
     while degree < HIGHEST and mesh.n_cells * functions_per_cell(mesh, degree) < ENOUGH:
         degree += 1

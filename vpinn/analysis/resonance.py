@@ -92,7 +92,8 @@ def cancellation(problem: Problem, mesh: Mesh, parts: Sequence[Integrand], degre
         degree: degree of the finite elements that solve it.
     """
     found = solve_fem(problem, degree)
-    mixed, background, rule = found.mixed, Background(mesh), rule_degree(degree, mesh)
+    mixed, background = found.mixed, Background(mesh)
+    rule = rule_degree(degree, mesh)
     free = ~prescribed(problem, mixed, background)[1]
     numbering = np.where(free, np.cumsum(free) - 1, -1)
     u = np.concatenate([_own(mixed, component, found.values[component]) for component in range(len(mixed.spaces))])[free]

@@ -31,7 +31,8 @@ def derivatives(stated: Case, trial: Trial) -> Objective:
         stated: a problem in the formulation of least squares.
         trial: its trial space.
     """
-    domain, orders, parts = stated.domain, _orders(stated), []
+    domain, orders = stated.domain, _orders(stated)
+    parts = []
     length = volume(trial.network) ** (1 / domain.dimension)
     weights, background = local_sizes(stated, trial.background, orders)
     of = iter(weights)

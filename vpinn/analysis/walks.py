@@ -143,7 +143,8 @@ def _on_spheres(problem: Problem, generator: Generator, x: Array, rng: np.random
     """Walk on spheres from points [n, d]."""
     domain = problem.domain
     n, d = x.shape
-    x, place, total = x.copy(), x.copy(), np.zeros(n)
+    x, place = x.copy(), x.copy()
+    total = np.zeros(n)
     lower, upper = domain.bounds
     centre, radius = (lower + upper) / 2, (upper - lower) / 2
 

@@ -145,7 +145,9 @@ def measured_course(problem: Case, placement: Placement, seconds: float | None, 
     training, (method, calls) = setup.start(), counted(setup.plan.method)
     plan = dataclasses.replace(setup.plan, method=method, tolerance=None, checkpoint_every=math.inf)
     marks: list[Mark] = []
-    next_mark, cpu, memory, stopped, last = 0.0, 0.0, 0.0, "", [-math.inf, math.nan]
+    next_mark, cpu, memory = 0.0, 0.0, 0.0
+    stopped = ""
+    last = [-math.inf, math.nan]
     error: Callable[[Tensor], float] | None = None
 
     def report(state: Training) -> None:
@@ -171,11 +173,9 @@ def measured_course(problem: Case, placement: Placement, seconds: float | None, 
             error = make_error(setup)
         tell(training.seconds, training.step, last[1])
         paused, last[1] = time.perf_counter(), error(training.theta)
-        cost = time.perf_counter() - paused
+        next_mark = training.seconds + max(SPACING * training.seconds, time.perf_counter() - paused)
         marks.append((training.seconds, training.step, _evaluations(calls, plan, training), last[1]))
-        next_mark = training.seconds + max(SPACING * training.seconds, cost)
-    noise = _fluctuation(training) if plan.samplers else math.nan
-    return Course.of(marks, stopped, ready, cpu, memory or peak_memory_mb(), libraries, noise)
+    return Course.of(marks, stopped, ready, cpu, memory or peak_memory_mb(), libraries, _fluctuation(training, plan))
 
 
 def make_error(setup: Setup) -> Callable[[Tensor], float]:
@@ -237,11 +237,13 @@ def _evaluations(calls: Sequence[int], plan: Plan, training: Training) -> float:
     return float(sum(calls) * mean + pilots * -(-len(calls) // PILOT_EVERY))
 
 
-def _fluctuation(training: Training) -> float:
+def _fluctuation(training: Training, plan: Plan) -> float:
     """Return the standard deviation of the loss about its trend, over its mean, from differences of successive steps.
 
-    Source: von Neumann et al. 1941.
+    It is nan without mini-batches. Source: von Neumann et al. 1941.
     """
+    if not plan.samplers:
+        return math.nan
     loss = training.history.table[:, COLUMNS.index("loss")]
     tail = loss[-max(2, round(TAIL * len(loss))) :]
     return float(np.sqrt(0.5 * np.mean(np.diff(tail) ** 2)) / abs(tail.mean())) if len(tail) > 1 else math.nan

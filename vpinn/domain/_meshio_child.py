@@ -234,7 +234,8 @@ def data(mesh: Any, name: str) -> dict[str, Any]:
 
 def main(arguments: list[str]) -> None:
     """Read, convert, write."""
-    path, folder, file_format = Path(arguments[0]), Path(arguments[1]), arguments[4]
+    path, folder = Path(arguments[0]), Path(arguments[1])
+    file_format = arguments[4]
     limit(int(arguments[2]), int(arguments[3]))
     try:
         import meshio  # noqa: F401

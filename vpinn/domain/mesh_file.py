@@ -253,7 +253,9 @@ def _dimension(kind: str) -> int:
     for start, dimension in {"line": 1, "tri": 2, "quad": 2, "tetra": 3, "hexa": 3, **_OTHER_DIMENSIONS}.items():
         if kind.startswith(start):
             return dimension
-    return 2 if "TRIANGLE" in kind or "QUAD" in kind else 1 if "CURVE" in kind else 3
+    if "TRIANGLE" in kind or "QUAD" in kind:
+        return 2
+    return 1 if "CURVE" in kind else 3
 
 
 def _is_facet_of(kind: str, cell: str) -> bool:

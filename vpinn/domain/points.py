@@ -41,7 +41,8 @@ class _MeshPoints(PointSet):
     mesh: Mesh
 
     def __init__(self, mesh: Mesh, rows: Integers | None, degree: int, kind: str, seed: int, refine: int) -> None:
-        self.mesh, self._facets, self.degree = mesh, rows, degree
+        self.mesh, self.degree = mesh, degree
+        self._facets = rows
         on_facets = self.on_facets = rows is not None
         rule = facet_gauss(mesh.cell, degree) if on_facets else gauss(mesh.cell, degree)
         copies, name = 2 ** ((mesh.dimension - on_facets) * refine), mesh.reference.facet_cell if on_facets else mesh.cell
@@ -116,7 +117,8 @@ class _MeshPoints(PointSet):
         return np.flatnonzero(np.isin(owner, cells))
 
     def take(self, index: Integers | range, fresh: int | Keys | None = None) -> Points:
-        numbers, q, mesh = self._checked(index), self.per_entity, self.mesh
+        numbers = self._checked(index)
+        q, mesh = self.per_entity, self.mesh
         number, local = self._whole(numbers), None
         if number is None:
             number, local = np.divmod(numbers, q)

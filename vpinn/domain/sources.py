@@ -54,7 +54,8 @@ def sources_behind(mesh: Mesh, count: int, least: float = LEAST) -> Floats:
         chosen[k] = np.argmax(distance)
     foot, normal = x[chosen], taken.normal[chosen]
     spacing = KDTree(foot).query(foot, min(3, count))[0][:, 1:].mean(axis=1) if count > 1 else np.full(1, mesh.h.max())
-    tree, away, free = KDTree(x), REACH * spacing, np.zeros(count, bool)
+    tree, away = KDTree(x), REACH * spacing
+    free = np.zeros(count, bool)
     for _ in range(HALVINGS):
         for factor in (1.0, 2.0):
             nearest = tree.query(foot + factor * away[:, None] * normal)[0]

@@ -219,8 +219,8 @@ class LagrangeSpace:
         """Yield cells with ∫ DᵀMD dx, D = table(points) [q, k, n_local] and M = metric(geometry) [m, q or 1, k, k]."""
         mesh, d = self.mesh, self.mesh.dimension
         # the degree of det J: in all variables on simplices, in each on quadrilaterals and hexahedra
-        bend = 0 if mesh.affine else d * (mesh.order - 1) if mesh.reference.simplex else d * mesh.order - 1
-        rule = gauss(mesh.cell, min(2 * self.degree + max(bend, 0 if mesh.affine else 2), MAX_DEGREE))
+        bend = d * (mesh.order - 1) if mesh.reference.simplex else d * mesh.order - 1
+        rule = gauss(mesh.cell, min(2 * self.degree + (0 if mesh.affine else max(bend, 2)), MAX_DEGREE))
         known = table(rule.points)
         q, k, n = known.shape
         flat = known.reshape(q * k, n)
@@ -252,7 +252,8 @@ def assemble_cells(parts: Iterable[tuple[Integers, Floats]], size: int) -> Any:
     from scipy.sparse import csr_array
 
     matrix = csr_array((size, size))
-    rows, columns, entries = list[Integers](), list[Integers](), list[Floats]()
+    rows, columns = list[Integers](), list[Integers]()
+    entries = list[Floats]()
 
     def flush() -> Any:
         where = (np.concatenate(rows), np.concatenate(columns))

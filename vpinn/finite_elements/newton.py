@@ -181,7 +181,8 @@ def _sizes(matrix: Any) -> tuple[Array, Array]:
     diagonal = matrix.diagonal()
     largest = np.asarray(abs(matrix).max(axis=0).todense()).ravel()
     carries = np.abs(diagonal) > EMPTY * largest
-    empty, complement, sizes = np.flatnonzero(~carries), np.zeros_like(diagonal), np.abs(diagonal)
+    empty = np.flatnonzero(~carries)
+    complement, sizes = np.zeros_like(diagonal), np.abs(diagonal)
     if len(empty):
         inverse = np.divide(1.0, diagonal, out=np.zeros_like(diagonal), where=carries)
         products = matrix[:, empty].multiply(matrix[empty].T)

@@ -196,7 +196,7 @@ def _define(scope: Scope, settings: Settings, source: Source) -> tuple[Scope, tu
         if test_name is None:
             test_name = "v" if part == 0 and "v" not in taken else f"v_{name}"
         dimension = scope.symbols.dimension
-        shape = () if size == "scalar" else (dimension,) if size == "vector" else (int(size),)
+        shape = (size,) if isinstance(size, int) else (dimension,) * (size == "vector")
         with source.located("unknowns", name):
             unknown = Unknown(name, test_name, shape, scope.symbols.coefficient(shape), scope.symbols.test_function(shape, part))
             scope = scope.define(name, unknown.function).define(test_name, unknown.test)

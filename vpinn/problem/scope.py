@@ -86,7 +86,7 @@ class Scope:
                 near = closest(tag, (*known, *others)) or " and none is tagged"
                 raise InputError(f"the domain has no {kind} {printable(tag)!r}{near}")
             ids.append(self.tags.index(tag))
-        over = "everywhere" if not ids else ids[0] if len(ids) == 1 else tuple(dict.fromkeys(ids))
+        over = ids[0] if len(ids) == 1 else tuple(dict.fromkeys(ids)) or "everywhere"
         return Measure(name, domain=self.symbols.mesh, subdomain_id=over)
 
     def point(self, *coordinates: float) -> Measure:

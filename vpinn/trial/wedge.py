@@ -140,7 +140,8 @@ class _Sector:
     """A sector with the conditions on its two sides; arguments as for ``solutions``."""
 
     def __init__(self, tensor: Array, angle: float, held: tuple[tuple[bool, ...], tuple[bool, ...]]) -> None:
-        self._tensor, self._angle, self._held, self._roots = tensor, angle, np.array(held), _roots(tensor)
+        self._tensor, self._angle = tensor, angle
+        self._held, self._roots = np.array(held), _roots(tensor)
 
     def polished(self, start: complex) -> complex:
         """Return the exponent near an approximation, by Newton's method for D(λ)x = 0 (Ruhe 1973)."""
