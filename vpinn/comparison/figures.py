@@ -11,8 +11,7 @@ from vpinn.comparison.course import Course
 from vpinn.comparison.record import Comparison
 from vpinn.comparison.runs import Place
 from vpinn.comparison.statistics import band
-from vpinn.output import Ribbon, png, ribbons_figure, scaling_figure, styled
-from vpinn.storage import inside, write_atomic
+from vpinn.output import Ribbon, ribbons_figure, scaling_figure, styled, write_figures
 
 AXES = {"seconds": "training time in s", "evaluations": "point evaluations"}
 """Attribute of `Course` that is an x axis of the error figure → label of the axis."""
@@ -35,7 +34,6 @@ def draw(comparison: Comparison, courses: Mapping[Place, Course], directory: Pat
     note = f"{setting(comparison)}; " + (f"median of {seeds} seeds, from least to largest" if seeds > 1 else "one seed")
     title = comparison.problem.title or "Comparison"
     panels = [(label, _errors(comparison, courses, against)) for against, label in AXES.items()]
-    written = []
     with styled():
         drawn = {
             "error": ribbons_figure(title, panels, comparison.error, note) if all(found for _, found in panels) else None,
@@ -43,11 +41,7 @@ def draw(comparison: Comparison, courses: Mapping[Place, Course], directory: Pat
             if (found := _fluctuations(comparison, courses))
             else None,
         }
-        for name, content in drawn.items():
-            if content is not None:
-                write_atomic(inside(directory.parent, f"{directory.name}/{name}.png"), png(content))
-                written.append(directory / f"{name}.png")
-    return written
+        return write_figures(drawn, directory)
 
 
 def setting(comparison: Comparison) -> str:

@@ -235,13 +235,7 @@ class _Model:
             self._triangle = stacked_triangle(self._curvature.group, own)
         shift = math.sqrt(damping) * torch.eye(self._triangle.shape[1], dtype=self._size.dtype, device=self._size.device)
         triangle = apart(partial(torch.linalg.qr, torch.cat([self._triangle, shift]), mode="r"))[1]
-
-        def once(b: Tensor) -> Tensor:
-            inner = torch.linalg.solve_triangular(triangle.T, b[:, None], upper=False)
-            solved: Tensor = torch.linalg.solve_triangular(triangle, inner, upper=True)[:, 0]
-            return solved
-
-        return once
+        return lambda b: torch.cholesky_solve(b[:, None], triangle, upper=True)[:, 0]
 
 
 def _decrease(

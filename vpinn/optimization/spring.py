@@ -81,9 +81,7 @@ def _solved(rows: Tensor, damping: float, wanted: Tensor) -> Tensor:
     triangle = torch.linalg.qr(torch.cat([rows.T, shift]), mode="r")[1]
 
     def once(right: Tensor) -> Tensor:
-        inner = torch.linalg.solve_triangular(triangle.T, right[:, None], upper=False)
-        found: Tensor = torch.linalg.solve_triangular(triangle, inner, upper=True)[:, 0]
-        return found
+        return torch.cholesky_solve(right[:, None], triangle, upper=True)[:, 0]
 
     first = once(wanted)
     return first + once(wanted - rows @ (first @ rows) - damping * first)

@@ -17,7 +17,7 @@ import vpinn.output.backend  # noqa: F401
 from vpinn.output.bands import Ribbon, ribbons_figure, scaling_figure
 from vpinn.output.family import rows_of_family
 from vpinn.output.fields import Fields, export, fields_at
-from vpinn.output.figures import png
+from vpinn.output.figures import write_figures
 from vpinn.output.folder import draw, field_formats, publish
 from vpinn.output.given import line_of, points_of
 from vpinn.output.memory import estimate_memory
@@ -46,7 +46,6 @@ __all__ = [
     "fields_at",
     "is_timed",
     "line_of",
-    "png",
     "points_of",
     "problem_rows",
     "publish",
@@ -61,5 +60,6 @@ __all__ = [
     "styled",
     "table_at",
     "write",
+    "write_figures",
     "write_report",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +55,7 @@ def draw(solution: Solution, directory: Path) -> list[Path]:
     Raises:
         StorageError: A file could not be written.
     """
-    written, problem = [], solution.problem
+    problem = solution.problem
     objective = make_objective(problem, solution.trial, resolution=Resolution(summed=True))
     with styled():
         scene = make_scene(problem.domain)
@@ -70,10 +70,20 @@ def draw(solution: Solution, directory: Path) -> list[Path]:
             "convergence": convergence_figure(solution),
             "quadrature": quadrature_figure(problem.domain, objective.measures),
         }
-        for name, content in drawn.items():
-            if content is not None:
-                write_atomic(inside(directory.parent, f"{directory.name}/{name}.png"), png(content))
-                written.append(directory / f"{name}.png")
+        return write_figures(drawn, directory)
+
+
+def write_figures(drawn: Mapping[str, Figure | None], directory: Path) -> list[Path]:
+    """Write figures as png files with their names into a folder, which is created if it does not exist; return their paths.
+
+    Raises:
+        StorageError: A file could not be written.
+    """
+    written = []
+    for name, content in drawn.items():
+        if content is not None:
+            write_atomic(inside(directory.parent, f"{directory.name}/{name}.png"), png(content))
+            written.append(directory / f"{name}.png")
     return written
 
 

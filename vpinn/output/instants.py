@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 from vpinn.march import MarchedSolution
 from vpinn.output.convergence import convergence_figure
 from vpinn.output.curves import Line
-from vpinn.output.figures import components_of, error_figure, fields_figure, make_scene, png, solution_figure
+from vpinn.output.figures import components_of, error_figure, fields_figure, make_scene, solution_figure, write_figures
 from vpinn.output.scene import Scene
 from vpinn.output.style import ACCENT, INK, TRUTH, colours, figure, powers_of_ten, styled
 from vpinn.output.vectors import vector_figure
 from vpinn.solution_in_time import SolutionInTime
-from vpinn.storage import inside, write_atomic
 
 Array = NDArray[np.float64]
 SNAPSHOTS = 5
@@ -46,7 +45,6 @@ def draw_in_time(solution: MarchedSolution, directory: Path) -> list[Path]:
     Raises:
         StorageError: A file could not be written.
     """
-    written = []
     with styled():
         scene = make_scene(solution.problem.domain)
         drawn = {
@@ -59,19 +57,13 @@ def draw_in_time(solution: MarchedSolution, directory: Path) -> list[Path]:
             "quantities": _quantities_over_time(solution),
             "convergence": convergence_figure(solution),
         }
-        for name, content in drawn.items():
-            if content is not None:
-                write_atomic(inside(directory.parent, f"{directory.name}/{name}.png"), png(content))
-                written.append(directory / f"{name}.png")
-    return written
+        return write_figures(drawn, directory)
 
 
 def draw_snapshots(solution: SolutionInTime, directory: Path) -> list[Path]:
     """Draw snapshots.png, the field at a few instants, and return its path."""
     with styled():
-        shown = _snapshots(solution, make_scene(solution.posed.domain))
-        write_atomic(inside(directory.parent, f"{directory.name}/snapshots.png"), png(shown))
-    return [directory / "snapshots.png"]
+        return write_figures({"snapshots": _snapshots(solution, make_scene(solution.posed.domain))}, directory)
 
 
 def _snapshots(solution: SolutionInTime, scene: Scene) -> Figure:

@@ -56,9 +56,7 @@ class InverseOutcome(Outcome):
         alone = assess(alone, None, make_estimator(bare, own, mixed.highest.degree))
         metrics = Metrics.of(alone.metrics)
         assert metrics.accuracy is not None
-        data, checks = judged(self.stage.posterior)
-        if not self.stage.shift <= MOVED:
-            checks.append(f"inferred: richer elements move it by {self.stage.shift:.1g} standard deviations; refine the mesh")
+        data, checks = data_checks(self.stage)
         errors = self._errors(shown)
         more = {**metrics.accuracy.more, "data": data}
         accuracy = replace(metrics.accuracy, errors=errors, checks=[*metrics.accuracy.checks, *checks], more=more)
@@ -171,6 +169,14 @@ class InverseStrategy(Inference):
         )
         theta = torch.zeros(trial.network.size, dtype=torch.float64, device=HOST)
         return Solution(shown, trial, theta, Metrics(account, Accuracy({}, None, [])), training.history.table)
+
+
+def data_checks(stage: InferenceStage) -> tuple[dict[str, Any], list[str]]:
+    """Return how well the data are explained, for the metrics, and the checks of data and elements that fail."""
+    data, checks = judged(stage.posterior)
+    if not stage.shift <= MOVED:
+        checks.append(f"inferred: richer elements move it by {stage.shift:.1g} standard deviations; refine the mesh")
+    return data, checks
 
 
 def inferred_of(stage: InferenceStage) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:

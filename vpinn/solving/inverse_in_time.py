@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, replace
 
 from vpinn.features import March
-from vpinn.inference import InferenceStage, found_problem, judged
+from vpinn.inference import InferenceStage, found_problem
 from vpinn.metrics import Metrics
 from vpinn.solution import Solution
-from vpinn.solving.inverse import MOVED, Inference, inferred_of
+from vpinn.solving.inverse import Inference, data_checks, inferred_of
 from vpinn.solving.marching import MarchStrategy
 from vpinn.solving.strategy import Hooks, Outcome, Space, State
 
@@ -38,9 +38,7 @@ class InverseMarchOutcome(Outcome):
         metrics = Metrics.of(solution.metrics)
         assert metrics.account is not None
         assert metrics.accuracy is not None
-        data, checks = judged(self.stage.posterior)
-        if not self.stage.shift <= MOVED:
-            checks.append(f"inferred: richer elements move it by {self.stage.shift:.1g} standard deviations; refine the mesh")
+        data, checks = data_checks(self.stage)
         inferred, correlation = inferred_of(self.stage)
         account = replace(metrics.account, inferred=inferred, more={**metrics.account.more, **correlation})
         more = {**metrics.accuracy.more, "data": data}
