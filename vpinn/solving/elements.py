@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from vpinn.analysis import make_monitor
 from vpinn.errors import InputError, VpinnError
@@ -93,14 +92,6 @@ def make_rival(problem: Case, method: Direct) -> Rival | None:
 
 class ElementsStrategy(SteadyStrategy):
     """Solves with finite elements of rising degree. Each stage is a step of the training state."""
-
-    def start(self) -> State:
-        """Return the state before the first stage."""
-        return State(self.setup.start())
-
-    def resumed(self, training: Training, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> State:
-        """Start anew: it takes seconds."""
-        return self.start()
 
     def solve(self, state: State, hooks: Hooks) -> Callable[[], Outcome]:
         """Raise the degree, or bisect cells, until the error estimate is below the tolerance or falls too slowly."""

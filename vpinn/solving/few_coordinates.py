@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-import torch
 
 from vpinn.analysis import Estimate, assess, make_monitor
 from vpinn.dimensions import Share, SumError, SumStage, Wanted, best_of, estimated_error, grow, make_equations, shares
@@ -21,7 +19,7 @@ from vpinn.objective import highest_order, pointwise
 from vpinn.optimization import METHODS, Plan, Training, history_row
 from vpinn.optimization.choice import MANY_DIMENSIONS
 from vpinn.optimization.schedule import Schedule
-from vpinn.placement import HERE, HOST, Placement
+from vpinn.placement import HERE, Placement
 from vpinn.problem import Case, Problem, Settings
 from vpinn.process import settle_process
 from vpinn.solution import Solution
@@ -109,15 +107,6 @@ class FewCoordinatesStrategy(Strategy):
         if wanted or self.problem.domain.dimension <= DISTANT:
             return [exact] if wanted else [exact, rows]
         return [rows]
-
-    def start(self) -> State:
-        """Return the state before the first stage."""
-        nothing = torch.zeros(0, dtype=torch.float64, device=HOST)
-        return State(Training.start(nothing, self._method, self.settings.solver.seed))
-
-    def resumed(self, training: Training, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> State:
-        """Start anew: stages take seconds."""
-        return self.start()
 
     def solve(self, state: State, hooks: Hooks) -> Callable[[], Outcome]:
         """Grow until the residual on fresh points is below the target, or no subset lowers it any more."""

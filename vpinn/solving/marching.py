@@ -10,7 +10,6 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-import torch
 
 from vpinn.errors import DivergenceError, InputError
 from vpinn.features import March
@@ -31,7 +30,7 @@ from vpinn.march import (
 from vpinn.metrics import Account, Accuracy, Metrics
 from vpinn.optimization import Plan, Training, history_row
 from vpinn.optimization.schedule import Schedule
-from vpinn.placement import HOST, Placement
+from vpinn.placement import Placement
 from vpinn.problem import Case, Settings, output_times
 from vpinn.process import settle_process
 from vpinn.solving.march_outcome import MarchOutcome, true_gap
@@ -67,8 +66,7 @@ class MarchStrategy(Strategy):
 
     def start(self) -> State:
         """Return the state before the first march."""
-        nothing = torch.zeros(0, dtype=torch.float64, device=HOST)
-        return State(Training.start(nothing, March(), self.settings.solver.seed), MarchJournal(self._stages.tolerance))
+        return State(super().start().training, MarchJournal(self._stages.tolerance))
 
     def resumed(self, training: Training, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> State:
         """Return the state of the checkpoint.

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, TypeVar
-
-import torch
+from collections.abc import Callable
+from typing import ClassVar, TypeVar
 
 from vpinn.errors import InputError
 from vpinn.features import Direct
 from vpinn.interrupt import Stopped
 from vpinn.optimization import Plan, Training
 from vpinn.optimization.schedule import Schedule
-from vpinn.placement import HOST, Placement
+from vpinn.placement import Placement
 from vpinn.problem import Case, Settings
 from vpinn.process import settle_process
-from vpinn.solving.strategy import Hooks, State, Strategy
+from vpinn.solving.strategy import Hooks, Strategy
 
 _Stage = TypeVar("_Stage")
 
@@ -84,12 +82,3 @@ class Staged(Strategy):
         settle_process(placement.threads)
         method = self.method(settings.solver.tolerance, settings.solver.time_limit)
         super().__init__(problem, settings, Plan(method, Schedule(1.0, steps=self.stages)), placement.home, None)
-
-    def start(self) -> State:
-        """Return the state before the first stage."""
-        nothing = torch.zeros(0, dtype=torch.float64, device=HOST)
-        return State(Training.start(nothing, self.plan.method, self.settings.solver.seed))
-
-    def resumed(self, training: Training, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> State:
-        """Return the state before the first stage."""
-        return self.start()

@@ -29,7 +29,7 @@ from vpinn.problem import Case
 from vpinn.solution import Solution
 from vpinn.solving.divided import check_shares
 from vpinn.solving.preparation import Setup
-from vpinn.solving.strategy import Outcome, Strategy
+from vpinn.solving.strategy import Outcome, State, Strategy
 from vpinn.trial import Imposed, Trial, coefficients_of
 from vpinn.trial.field import Beside
 
@@ -45,6 +45,10 @@ class SteadyStrategy(Strategy):
         super().__init__(setup.problem, setup.settings, setup.plan, setup.objective.placement, setup.trial)
         self.setup = setup
         check_shares(setup.objective, setup.plan.samplers, setup.plan.compressor)
+
+    def start(self) -> State:
+        """Return the state before the first step."""
+        return State(self.setup.start())
 
 
 @dataclass(frozen=True)

@@ -33,10 +33,6 @@ class Steps(SteadyStrategy):
         level = Level.of(self.setup.problem)
         return lambda theta: estimator(level(self.setup.trial, wide(theta)))
 
-    def start(self) -> State:
-        """Return the state before the first step."""
-        return State(self.setup.start())
-
     def resumed(self, training: Training, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> State:
         """Return the state of the checkpoint."""
         return State(training)

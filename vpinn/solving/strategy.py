@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 
 from vpinn.interrupt import Interrupt
 from vpinn.march import MarchStage
 from vpinn.optimization import Plan, Training
-from vpinn.placement import Placement
+from vpinn.placement import HOST, Placement
 from vpinn.problem import Case, Settings
 from vpinn.solution import Solution
 from vpinn.trial import Trial
@@ -126,13 +127,14 @@ class Strategy(ABC):
         self.plan = plan
         self.placement, self.space = placement, space
 
-    @abstractmethod
     def start(self) -> State:
         """Return the state before the first step; random numbers are drawn with the seed of the settings."""
+        nothing = torch.zeros(0, dtype=torch.float64, device=HOST)
+        return State(Training.start(nothing, self.plan.method, self.settings.solver.seed))
 
-    @abstractmethod
     def resumed(self, training: Training, arrays: Mapping[str, np.ndarray[Any, Any]], meta: Mapping[str, Any]) -> State:
-        """Return the state that a checkpoint of a run with the same settings holds."""
+        """Return the state that a checkpoint of a run with the same settings holds; strategies that take seconds start anew."""
+        return self.start()
 
     @abstractmethod
     def solve(self, state: State, hooks: Hooks) -> Callable[[], Outcome]:
