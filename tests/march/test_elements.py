@@ -29,9 +29,9 @@ def marched(problem: Problem, degree: int, tolerance: float = 1e-8) -> ElementMa
     equations = ElementEquations(problem, degree)
     found = march_elements(equations, Stepping(tolerance, lambda t: True))
     assert isinstance(problem.domain, Mesh)
-    constants = tuple(motion.components[0] for motion in equations.opened)
+    opened = tuple(motion.components[0] for motion in equations.opened)
     points = CellPoints(problem.domain, 2 * degree + 4)
-    return ElementMarch(problem, found, points, mixed=equations.mixed, constants=constants)
+    return ElementMarch(problem, found, points, mixed=equations.mixed, opened=opened)
 
 
 def errors(problem: Problem, march: ElementMarch) -> dict[str, Any]:

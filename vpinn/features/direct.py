@@ -106,11 +106,7 @@ class Elements(Direct):
 
     name = "elements"
     full = True
-
-    @property
-    def stages(self) -> int:
-        """Largest number of stages."""
-        return max(map(len, DEGREES.values()))
+    stages = max(map(len, DEGREES.values()))
 
 
 @dataclass(frozen=True)
@@ -119,11 +115,7 @@ class Reduced(Direct):
 
     name = "reduced"
     full = True
-
-    @property
-    def stages(self) -> int:
-        """Largest number of stages."""
-        return 2 * max(map(len, DEGREES.values()))
+    stages = 2 * max(map(len, DEGREES.values()))
 
 
 @dataclass(frozen=True)
@@ -132,11 +124,7 @@ class March(Direct):
 
     name = "march"
     full = True
-
-    @property
-    def stages(self) -> int:
-        """Largest number of stages."""
-        return len(WIDTHS)
+    stages = len(WIDTHS)
 
 
 def least_squares_problem(problem: Stated) -> Stated:

@@ -29,17 +29,10 @@ class ElementMarch(MarchStage):
 
     Attributes:
         mixed: elements of every component.
-        constants: numbers of the components that are determined up to a constant only.
     """
 
     kind: ClassVar[str] = "elements"
     mixed: MixedSpace
-    constants: tuple[int, ...] = ()
-
-    @property
-    def opened(self) -> tuple[int, ...]:
-        """Components that are determined up to a constant only; their mean is set to zero."""
-        return self.constants
 
     @property
     def size(self) -> int:
@@ -82,7 +75,7 @@ class ElementMarch(MarchStage):
     def kept(self) -> tuple[dict[str, Array], dict[str, Any]]:
         """Return the arrays and the JSON-compatible values that a checkpoint holds."""
         arrays: dict[str, Any] = {f"bisected.{k}": marked for k, marked in enumerate(self.mixed.mesh.bisected)}
-        meta = {"kind": self.kind, "degrees": list(self.mixed.degrees), "constants": list(self.constants)}
+        meta = {"kind": self.kind, "degrees": list(self.mixed.degrees), "constants": list(self.opened)}
         return arrays, meta | {"degree": self.points.degree, "refine": self.points.refine}
 
     @classmethod
@@ -93,7 +86,7 @@ class ElementMarch(MarchStage):
         points = CellPoints(mesh, meta["degree"], refine=meta["refine"])
         mixed = MixedSpace.of(mesh, meta["degrees"])
         moved = problem if mesh is problem.domain else replace(problem, domain=mesh)
-        return cls(moved, marched, points, mixed=mixed, constants=tuple(meta["constants"]))
+        return cls(moved, marched, points, mixed=mixed, opened=tuple(meta["constants"]))
 
 
 def gap_of(found: ElementMarch, truth: ElementMarch, instants: Sequence[float]) -> tuple[Distance, Array]:

@@ -137,10 +137,10 @@ class ElementMarches(StagedMarches[ElementMarch]):
         number, self.count = self.count, self.count + 1
         equations = ElementEquations(weakened(problem), degree)
         points = CellPoints(mesh, rule_degree(degree, mesh))
-        constants = tuple(motion.components[0] for motion in equations.opened)
+        opened = tuple(motion.components[0] for motion in equations.opened)
 
         def made(marched: Marched) -> ElementMarch:
-            return ElementMarch(problem, marched, points, mixed=equations.mixed, constants=constants)
+            return ElementMarch(problem, marched, points, mixed=equations.mixed, opened=opened)
 
         steps = Stepping(self._step_tolerance(number), lambda t: self._note(number, t))
         try:

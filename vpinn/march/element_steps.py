@@ -20,13 +20,9 @@ from vpinn.march.integrate import Collapse, Marched
 from vpinn.march.radau import Collapsed, Control, Radau
 from vpinn.march.sparse import Sparse
 from vpinn.march.start import stated_at_start
-from vpinn.march.trajectory import Trajectory, nodes
+from vpinn.march.trajectory import Trajectory, nodes, tabulated
 
 Array = NDArray[np.float64]
-DRIVE = 0.03
-"""Tolerance of the polynomials in time that approximate the drive of linear equations, relative to that of the steps."""
-PANELS = 20
-"""Largest number of panels of these polynomials."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +52,9 @@ def march_elements(equations: ElementEquations, steps: Stepping) -> Marched:
     u, rates = _start(equations)
     scale = _scale(equations, u, rates)
     if equations.linear and not equations.steady:
-        _tabulate(equations, steps.tolerance)
+        drive = tabulated(equations.drive, clock.start, clock.end, steps.tolerance, 1e-300)
+        if drive is not None:
+            equations.tabulate(drive)
     control = Control(steps.tolerance, scale, steps.largest * (clock.end - clock.start))
     radau = Radau(equations, clock.start, clock.end, u, rates, control)
     breaks = [clock.start]
@@ -77,21 +75,6 @@ def march_elements(equations: ElementEquations, steps: Stepping) -> Marched:
         course = Trajectory.of_panels(breaks, panels) if panels else None
         raise Collapse(course, breaks[-1], panels[-1][-1] if panels else equations.whole(clock.start, u)) from None
     return Marched(Trajectory.of_panels(breaks, panels), len(panels), False)
-
-
-def _tabulate(equations: ElementEquations, tolerance: float) -> None:
-    """Replace the drive of linear equations by polynomials in time, far more accurate than steps, if few of them suffice."""
-    clock = equations.problem.clock
-    assert clock is not None
-    largest = max(float(np.linalg.norm(equations.drive(float(t)))) for t in np.linspace(clock.start, clock.end, 5))
-    found = Trajectory.of_function(
-        lambda times: np.stack([equations.drive(float(t)) for t in times]),
-        [clock.start, clock.end],
-        DRIVE * tolerance * max(largest, 1e-300),
-        PANELS,
-    )
-    if found is not None:
-        equations.tabulate(found)
 
 
 class _Level:

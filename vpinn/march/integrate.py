@@ -16,15 +16,11 @@ from scipy.linalg import LinAlgError, eigh
 
 from vpinn.errors import InputError
 from vpinn.features.orthonormal import GalerkinSystem
-from vpinn.march.trajectory import Trajectory, nodes
+from vpinn.march.trajectory import Trajectory, lagrange, nodes, tabulated
 
 Array = NDArray[np.float64]
 DENSE = 6
 """Number of ends of steps that the interpolating polynomial of a step passes through."""
-DRIVE = 0.03
-"""Tolerance of the polynomials in time that approximate the drive of a system, relative to the tolerance of the steps."""
-FEW = 20
-"""Largest number of panels of these polynomials."""
 SLACK = 1.0 + 1e-9
 """Factor of the largest step, so that rounding does not leave a tiny last step before an instant."""
 LEBESGUE = 20.0
@@ -102,23 +98,14 @@ def march(
         if modes is not None:
             return _exactly(modes, instants, max(EXACT * tolerance, ROUNDING) * scale)
     if system.linear and not system.steady:
-        _tabulate(system, instants, tolerance, scale)
+        begin, end = float(instants[0]), float(instants[-1])
+        if (drive := tabulated(system.drive, begin, end, tolerance, scale / (end - begin))) is not None:
+            system.tabulate(drive)
     path = _Path(float(instants[0]), state)
     done = _stepwise(system, path, instants, _Control(tolerance, scale, least, note))
     if not done:
         raise Collapse(path.course() if len(path.times) > 1 else None, path.times[-1], path.states[-1])
     return Marched(path.course(), len(path.cubics), False)
-
-
-def _tabulate(system: GalerkinSystem, instants: Sequence[float], tolerance: float, scale: float) -> None:
-    """Replace the drive of a linear system by polynomials in time, far more accurate than the steps, if few of them suffice."""
-    begin, end = float(instants[0]), float(instants[-1])
-    largest = max(scale / (end - begin), *(float(np.linalg.norm(system.drive(t))) for t in np.linspace(begin, end, 5)))
-    found = Trajectory.of_function(
-        lambda times: np.stack([system.drive(float(t)) for t in times]), [begin, end], DRIVE * tolerance * largest, FEW
-    )
-    if found is not None:
-        system.tabulate(found)
 
 
 class _Path:
@@ -144,19 +131,10 @@ class _Path:
             first = int(np.clip(k - DENSE // 2 + 1, 0, max(len(times) - DENSE, 0)))
             window = slice(first, first + DENSE)
             t0, t1 = times[k], times[k + 1]
-            shares = _lagrange(times[window], (t0 + t1) / 2 + (t1 - t0) / 2 * nodes(DENSE))
+            shares = lagrange(times[window], (t0 + t1) / 2 + (t1 - t0) / 2 * nodes(DENSE))
             good = len(shares[0]) == DENSE and np.abs(shares).sum(1).max() <= LEBESGUE
             panels.append(shares @ states[window] if good else cubic)
         return Trajectory.of_panels(times, panels)
-
-
-def _lagrange(places: Array, t: Array) -> Array:
-    """Return the Lagrange polynomials of places [k] at t [m] as [m, k]."""
-    result = np.ones((len(t), len(places)))
-    for k, place in enumerate(places):
-        for other in np.delete(places, k):
-            result[:, k] *= (t - other) / (place - other)
-    return result
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vpinn.march.tableau import Tableau
+from vpinn.march.trajectory import lagrange
 
 Array = NDArray[np.float64]
 Solve = Callable[[NDArray[Any]], NDArray[Any]]
@@ -287,7 +288,7 @@ class Radau:
         stages = self._u + z
         start = self._u
         if self._before is None and self._algebraic.any():  # their values at the start follow from the equations
-            start = np.where(self._algebraic, method.interpolation(np.zeros(1), start=False)[0, 1:] @ stages, start)
+            start = np.where(self._algebraic, lagrange(method.c, np.zeros(1))[0] @ stages, start)
         first = method.inverse @ z / h
         step = TimeStep(self._t, h, np.concatenate([start[None], stages]), np.concatenate([self._rates[None], first]))
         self._passed += h / (self._end - self._begin)

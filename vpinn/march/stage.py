@@ -30,6 +30,7 @@ class MarchStage(ABC):
         points: quadrature points inside the domain.
         estimate: distance from the next stage, which estimates the error; None for the last stage.
         following: the next stage; None for the last stage and for a stage that was read from a checkpoint.
+        opened: components that are determined up to a constant only; their mean is set to zero.
     """
 
     problem: Case
@@ -37,16 +38,12 @@ class MarchStage(ABC):
     points: CellPoints
     estimate: Distance | None = None
     following: MarchStage | None = None
+    opened: tuple[int, ...] = ()
 
     @property
     def relative(self) -> float:
         """Relative error estimate over space and time, dimensionless; infinite if there is none."""
         return math.inf if self.estimate is None else self.estimate.relative
-
-    @property
-    def opened(self) -> tuple[int, ...]:
-        """Components that are determined up to a constant only; their mean is set to zero."""
-        return ()
 
     @property
     @abstractmethod

@@ -8,6 +8,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from vpinn.march.trajectory import lagrange
+
 Array = NDArray[np.float64]
 
 
@@ -52,11 +54,6 @@ class Tableau:
         weights = np.linalg.solve((c[:, None] ** powers).T, moments) - matrix[-1]
         return cls(c, inverse, values[kept], dual[kept], vectors[:, kept] * twice, weights @ inverse)
 
-    def interpolation(self, s: Array, start: bool = True) -> Array:
+    def interpolation(self, s: Array) -> Array:
         """Return the values at s [m], in lengths of the step, of the polynomials for the start and every stage [m, s + 1]."""
-        places = np.concatenate([[0.0], self.c])
-        result = np.zeros((len(s), len(places)))
-        for k in range(0 if start else 1, len(places)):
-            others = np.delete(places, k if start else [0, k])
-            result[:, k] = np.prod((s[:, None] - others) / (places[k] - others), axis=1)
-        return result
+        return lagrange(np.concatenate([[0.0], self.c]), s)

@@ -15,6 +15,10 @@ DEGREE = 11
 """Degree of the polynomials in `Trajectory.of_function`."""
 PANELS = 200_000
 """Largest number of panels."""
+DRIVE = 0.03
+"""Tolerance of the polynomials in time that approximate the drive of linear equations, relative to that of the steps."""
+FEW = 20
+"""Largest number of panels of these polynomials."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +97,31 @@ class Trajectory:
             ends.append(b)
             panels.append(values)
         return cls.of_panels(ends, panels)
+
+
+def tabulated(drive: Callable[[float], Array], begin: float, end: float, tolerance: float, least: float) -> Trajectory | None:
+    """Return the drive of linear equations as polynomials in time, far more accurate than the steps; None beyond `FEW` panels.
+
+    Args:
+        drive: instant → vector.
+        begin: first instant.
+        end: last instant.
+        tolerance: relative tolerance of the time steps.
+        least: lower bound of the size of the drive, > 0.
+    """
+    largest = max(least, *(float(np.linalg.norm(drive(float(t)))) for t in np.linspace(begin, end, 5)))
+    return Trajectory.of_function(
+        lambda times: np.stack([drive(float(t)) for t in times]), [begin, end], DRIVE * tolerance * largest, FEW
+    )
+
+
+def lagrange(places: Array, t: Array) -> Array:
+    """Return the Lagrange polynomials of places [k] at t [m] as [m, k]."""
+    result = np.ones((len(t), len(places)))
+    for k, place in enumerate(places):
+        for other in np.delete(places, k):
+            result[:, k] *= (t - other) / (place - other)
+    return result
 
 
 @lru_cache(maxsize=8)

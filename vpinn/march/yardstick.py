@@ -40,8 +40,8 @@ def march_fem(problem: Case, degree: int, refinements: int) -> ElementMarch:
     equations = ElementEquations(weakened(moved), degree)
     found = march_elements(equations, Stepping(STEPS, lambda t: True))
     points = CellPoints(mesh, rule_degree(degree, mesh))
-    constants = tuple(motion.components[0] for motion in equations.opened)
-    return ElementMarch(moved, found, points, mixed=equations.mixed, constants=constants)
+    opened = tuple(motion.components[0] for motion in equations.opened)
+    return ElementMarch(moved, found, points, mixed=equations.mixed, opened=opened)
 
 
 def beside_elements(stage: MarchStage, degree: int, refinements: int, instants: Sequence[float]) -> dict[str, Any]:
