@@ -9,17 +9,13 @@ solution, and what is known of its error.
 3. `estimate` (error, and the share of every subset).
 """
 
-from vpinn.dimensions.equations import PointEquations, make_equations
+from vpinn.dimensions.equations import make_equations
 from vpinn.dimensions.estimate import Share, SumError, estimated_error, shares
-from vpinn.dimensions.fit import Left, SumFit
 from vpinn.dimensions.growth import SumStage, Wanted, best_of, grow
 
 __all__ = [
-    "Left",
-    "PointEquations",
     "Share",
     "SumError",
-    "SumFit",
     "SumStage",
     "Wanted",
     "best_of",

@@ -27,7 +27,6 @@ from vpinn.domain.bisect import BISECTED, bisect, divisible
 from vpinn.domain.build import make_mesh
 from vpinn.domain.corners import Corner, corners_of
 from vpinn.domain.extrude import SIDES, extruded, sides_of
-from vpinn.domain.geometry import Frames
 from vpinn.domain.given import (
     Domain,
     PlacedPoints,
@@ -44,18 +43,18 @@ from vpinn.domain.locate import locate
 from vpinn.domain.mesh import FINAL, INITIAL, Mesh
 from vpinn.domain.mesh_file import read_mesh, read_mesh_data
 from vpinn.domain.meshless import Meshless
-from vpinn.domain.outline import Box, Disk, Outline, Polygon
+from vpinn.domain.outline import Box, Disk, Polygon
 from vpinn.domain.parts import hanging_node, touching_parts
 from vpinn.domain.point_set import Points, PointSet
 from vpinn.domain.points import AFFORDABLE, CellPoints, FacetPoints, MeshPoints, affordable_refine
 from vpinn.domain.polygons import polygon_of
-from vpinn.domain.quadrature import Rule, facet_gauss, gauss
-from vpinn.domain.random_points import MonteCarloFacetPoints, MonteCarloPoints, ScatteredPoints
+from vpinn.domain.quadrature import facet_gauss, gauss
+from vpinn.domain.random_points import MonteCarloFacetPoints, MonteCarloPoints
 from vpinn.domain.reference import reference_cell
 from vpinn.domain.refine import parents, refine
 from vpinn.domain.regions import REGIONS, BoundaryPart, Inside, Region, scattered
 from vpinn.domain.sequences import interleaved_sobol, sobol_points
-from vpinn.domain.shapes import SHAPES, box, disk, interval, l_shape, make_shape, rectangle
+from vpinn.domain.shapes import box, disk, interval, l_shape, make_shape, rectangle
 from vpinn.domain.sources import local_scale, sources_behind
 from vpinn.domain.space import LagrangeSpace, assemble_cells, functions_per_cell
 from vpinn.domain.vertices import tag_vertices, with_vertices
@@ -66,7 +65,6 @@ __all__ = [
     "FINAL",
     "INITIAL",
     "REGIONS",
-    "SHAPES",
     "SIDES",
     "Ball",
     "BoundaryPart",
@@ -77,7 +75,6 @@ __all__ = [
     "Domain",
     "FacetPoints",
     "FacingPoints",
-    "Frames",
     "Hypercube",
     "Inside",
     "LagrangeSpace",
@@ -86,14 +83,11 @@ __all__ = [
     "Meshless",
     "MonteCarloFacetPoints",
     "MonteCarloPoints",
-    "Outline",
     "PlacedPoints",
     "PointSet",
     "Points",
     "Polygon",
     "Region",
-    "Rule",
-    "ScatteredPoints",
     "Space",
     "affordable_refine",
     "assemble_cells",

@@ -14,7 +14,7 @@ from vpinn.forms.graph import Geometry, Given, Graph, Jet, Node, Parameter, Slot
 from vpinn.forms.lowering import Integral, build, integrals, lower, split
 from vpinn.forms.operations import Value
 from vpinn.forms.separation import separate
-from vpinn.forms.tape import Program, Tape, compile_tape, compile_tapes
+from vpinn.forms.tape import Tape, compile_tape, compile_tapes
 from vpinn.problem.symbols import Field, components
 
 __all__ = [
@@ -27,7 +27,6 @@ __all__ = [
     "Jet",
     "Node",
     "Parameter",
-    "Program",
     "RunNumber",
     "Slot",
     "Tape",

@@ -17,29 +17,25 @@ from vpinn.march.element_march import ElementMarch
 from vpinn.march.element_stages import ElementMarches
 from vpinn.march.elements import ElementEquations
 from vpinn.march.feature_stages import FeatureMarches
-from vpinn.march.integrate import Collapse, Marched, march
+from vpinn.march.integrate import Collapse
 from vpinn.march.journal import MarchJournal
-from vpinn.march.measure import Distance, Field, as_metrics, exact_field, gap_between
+from vpinn.march.measure import Distance, as_metrics, exact_field, gap_between
 from vpinn.march.solution import MarchedSolution, arrays_of, make_solution, stage_of
 from vpinn.march.stage import MarchStage
-from vpinn.march.staged import TOLERANCE
 from vpinn.march.stages import Marches, make_marches, on_elements
 from vpinn.march.start import start
 from vpinn.march.trajectory import Trajectory
 from vpinn.march.yardstick import beside_elements, march_fem
 
 __all__ = [
-    "TOLERANCE",
     "Collapse",
     "Distance",
     "ElementEquations",
     "ElementMarch",
     "ElementMarches",
     "FeatureMarches",
-    "Field",
     "MarchJournal",
     "MarchStage",
-    "Marched",
     "MarchedSolution",
     "Marches",
     "Trajectory",
@@ -51,7 +47,6 @@ __all__ = [
     "gap_between",
     "make_marches",
     "make_solution",
-    "march",
     "march_fem",
     "on_elements",
     "stage_of",

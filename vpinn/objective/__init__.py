@@ -14,11 +14,9 @@ In go a problem and a trial space; out comes an `Objective` (`make_objective`) w
 
 from vpinn.objective.bending import bends, bent
 from vpinn.objective.candidates import candidate_values
-from vpinn.objective.contraction import Contraction, Frame
 from vpinn.objective.curvature import count_rows, curvature, is_sum_of_squares
 from vpinn.objective.curvature_rows import Curvature
-from vpinn.objective.linearisation import Rows, linearise
-from vpinn.objective.measure import Measure, Prepared, integral
+from vpinn.objective.measure import Measure
 from vpinn.objective.objective import Batch, Objective, Part
 from vpinn.objective.resolution import Resolution, expected_points, quadrature_degree, quadrature_rule
 from vpinn.objective.signals import has_residual, signals
@@ -28,16 +26,12 @@ from vpinn.objective.variation import equations, highest_order, pointwise, weake
 
 __all__ = [
     "Batch",
-    "Contraction",
     "Curvature",
     "DualNorm",
-    "Frame",
     "Measure",
     "Objective",
     "Part",
-    "Prepared",
     "Resolution",
-    "Rows",
     "TestSpace",
     "bends",
     "bent",
@@ -48,9 +42,7 @@ __all__ = [
     "expected_points",
     "has_residual",
     "highest_order",
-    "integral",
     "is_sum_of_squares",
-    "linearise",
     "make_objective",
     "pointwise",
     "quadrature_degree",

@@ -16,7 +16,7 @@ problem before it is solved, and `memory` what it will need; `progress` and `run
 import vpinn.output.backend  # noqa: F401
 from vpinn.output.bands import Ribbon, ribbons_figure, scaling_figure
 from vpinn.output.family import rows_of_family
-from vpinn.output.fields import Fields, export, fields_at
+from vpinn.output.fields import export, fields_at
 from vpinn.output.figures import write_figures
 from vpinn.output.folder import draw, field_formats, publish
 from vpinn.output.given import line_of, points_of
@@ -26,12 +26,11 @@ from vpinn.output.profile import draw_profile
 from vpinn.output.progress import TrainingProgress
 from vpinn.output.report import write_report
 from vpinn.output.runs_progress import RunsProgress
-from vpinn.output.series import export_in_time, is_timed, table_at, write
+from vpinn.output.series import is_timed, table_at, write
 from vpinn.output.style import styled
 from vpinn.output.tables import as_table, failed_checks, solution_rows
 
 __all__ = [
-    "Fields",
     "Ribbon",
     "RunsProgress",
     "TrainingProgress",
@@ -40,7 +39,6 @@ __all__ = [
     "draw_profile",
     "estimate_memory",
     "export",
-    "export_in_time",
     "failed_checks",
     "field_formats",
     "fields_at",

@@ -25,26 +25,26 @@ from vpinn.problem.answers import Answers
 from vpinn.problem.case import Case
 from vpinn.problem.evaluable import Evaluable
 from vpinn.problem.expression import parse_expression, parse_form
-from vpinn.problem.formulation import FORMULATIONS, Energy, Formulation, Strong, Weak
+from vpinn.problem.formulation import FORMULATIONS, Energy, Strong, Weak
 from vpinn.problem.functions import FUNCTIONS
 from vpinn.problem.in_time import check_settings_in_time, is_marched, output_times, refuse_several, refuse_time, stated_in
 from vpinn.problem.instant import frozen_formulation, steady_at
 from vpinn.problem.nodal import refuse_nodal
 from vpinn.problem.parameters import Parameters, refuse_single
 from vpinn.problem.periodic import matched
-from vpinn.problem.problem import Condition, Periodic, Problem, Stated
+from vpinn.problem.problem import Condition, Problem, Stated
 from vpinn.problem.reader import make_problem, read_problem
 from vpinn.problem.restraints import Bound, Load, Support
 from vpinn.problem.schema import Settings, schema_json
 from vpinn.problem.scope import Scope, make_scope
 from vpinn.problem.space_time import over_time
 from vpinn.problem.substitution import member, substituted
-from vpinn.problem.symbols import Field, KnownFunction, Symbols, make_symbols
+from vpinn.problem.symbols import KnownFunction, make_symbols
 from vpinn.problem.template import template
-from vpinn.problem.time import Clock, InitialState, frozen
+from vpinn.problem.time import Clock, frozen
 from vpinn.problem.unknown import Unknown
 from vpinn.problem.validation import unused_settings
-from vpinn.problem.worked import Worked, copy_worked, worked_problems
+from vpinn.problem.worked import copy_worked, worked_problems
 
 __all__ = [
     "FORMULATIONS",
@@ -56,23 +56,17 @@ __all__ = [
     "Condition",
     "Energy",
     "Evaluable",
-    "Field",
-    "Formulation",
-    "InitialState",
     "KnownFunction",
     "Load",
     "Parameters",
-    "Periodic",
     "Problem",
     "Scope",
     "Settings",
     "Stated",
     "Strong",
     "Support",
-    "Symbols",
     "Unknown",
     "Weak",
-    "Worked",
     "check_settings_in_time",
     "copy_worked",
     "frozen",

@@ -9,9 +9,9 @@ expected. With these factors on the quadrature weights, the sum over a batch has
 4. `policy` decides the batch size over a run. `make` turns names of a problem file into samplers; start reading there.
 """
 
-from vpinn.sampling.allocation import ALLOCATIONS, allocate
+from vpinn.sampling.allocation import ALLOCATIONS
 from vpinn.sampling.cells import Cells
-from vpinn.sampling.curve import SpaceCurve, cell_order
+from vpinn.sampling.curve import cell_order
 from vpinn.sampling.make import SAMPLERS, Choice, least_points, make_sampler
 from vpinn.sampling.measures import movable, noted, shared
 from vpinn.sampling.policy import LOOK_EVERY, Fixed, Geometric, Logarithmic, NoiseScale, NormTest, Policy, best_batch
@@ -40,11 +40,9 @@ __all__ = [
     "Run",
     "Sampler",
     "Sobol",
-    "SpaceCurve",
     "State",
     "Stratified",
     "Uniform",
-    "allocate",
     "best_batch",
     "cell_order",
     "least_points",

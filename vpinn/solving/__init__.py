@@ -33,16 +33,14 @@ from vpinn.solving.loaded import load
 from vpinn.solving.logs import JsonLines, TensorBoard
 from vpinn.solving.preparation import Setup, prepare
 from vpinn.solving.run import solve
-from vpinn.solving.strategy import Hooks, Outcome, State, Strategy
+from vpinn.solving.strategy import Hooks, Strategy
 
 __all__ = [
     "Callback",
     "Event",
     "Hooks",
     "JsonLines",
-    "Outcome",
     "Setup",
-    "State",
     "Strategy",
     "TensorBoard",
     "learning_method",

@@ -19,12 +19,12 @@ the network's outputs, u = lift + distance × network where values are imposed e
 
 from vpinn.trial.activation import ACTIVATIONS, Activation
 from vpinn.trial.beside import beside_elements, has_parts, with_fields
-from vpinn.trial.charts import BoxChart, Chart, PatchChart, SourceChart
+from vpinn.trial.charts import PatchChart
 from vpinn.trial.coefficients import coefficients_of
 from vpinn.trial.corner_chart import CornerChart, CornerFunction
 from vpinn.trial.elements import conditions_alone, elements_trial
 from vpinn.trial.enrichment import Enriched, check_enrichment
-from vpinn.trial.essential import Factor, on_box
+from vpinn.trial.essential import on_box
 from vpinn.trial.evaluator import Evaluator
 from vpinn.trial.features import HIGHEST_ORDER, Features
 from vpinn.trial.few_coordinates import FewCoordinates
@@ -42,14 +42,11 @@ __all__ = [
     "HIGHEST_ORDER",
     "LAYERS",
     "Activation",
-    "BoxChart",
-    "Chart",
     "CornerChart",
     "CornerFunction",
     "Derivative",
     "Enriched",
     "Evaluator",
-    "Factor",
     "Features",
     "FewCoordinates",
     "Imposed",
@@ -60,7 +57,6 @@ __all__ = [
     "PatchChart",
     "Pullback",
     "Scales",
-    "SourceChart",
     "Trial",
     "beside_elements",
     "check_enrichment",

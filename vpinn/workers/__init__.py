@@ -11,7 +11,7 @@ processes are started and connected by torch.distributed.
 
 from vpinn.workers.compression import Block, Compressor, Kept, compensating_batch, compressor_of
 from vpinn.workers.group import ALONE, Group, stacked_triangle
-from vpinn.workers.start import is_launched, joined, local_workers
+from vpinn.workers.start import joined, local_workers
 
 __all__ = [
     "ALONE",
@@ -21,7 +21,6 @@ __all__ = [
     "Kept",
     "compensating_batch",
     "compressor_of",
-    "is_launched",
     "joined",
     "local_workers",
     "stacked_triangle",
