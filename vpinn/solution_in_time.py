@@ -86,16 +86,14 @@ class SpaceTimeSolution(SolutionInTime):
         return {name: slopes[..., :-1] for name, slopes in super().gradient(x).items()}
 
     def _inside(self, x: ArrayLike, found: Callable[[Points], Mapping[str, Array]]) -> dict[str, Array]:
-        rows, clock = np.atleast_2d(np.asarray(x, dtype=np.float64)), self.posed.clock
-        assert clock is not None
+        rows, clock = np.atleast_2d(np.asarray(x, dtype=np.float64)), self.posed.time
         if rows.ndim == 2 and rows.shape[1] == self.posed.domain.dimension:
             rows = np.column_stack([rows, np.full(len(rows), clock.end)])
         return super()._inside(rows, found)
 
     def snapshot(self, t: float) -> Solution:
         """Return the solution at an instant; see ``SolutionInTime``."""
-        clock = self.posed.clock
-        assert clock is not None
+        clock = self.posed.time
         if not clock.start <= t <= clock.end:
             raise InputError(f"t lies between {clock.start:g} and {clock.end:g}, got {t:g}")
         return Snapshot(

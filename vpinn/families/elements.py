@@ -57,15 +57,14 @@ class Discretisation:
         Raises:
             InputError: elements cannot state the problem.
         """
-        assert problem.parameters is not None
-        mesh, middle = problem.domain.with_cells(), member(problem, problem.parameters.center)
+        mesh, middle = problem.domain.with_cells(), member(problem, problem.ranges.center)
         mixed = MixedSpace.of(mesh, degrees_of(problem, integrands(middle), degree))
         background = Background(mesh)
         given = prescribed(middle, mixed, background)[1]
         count = len(boundary.tape.moving.outputs)
         lifts = np.empty((0, mixed.size))
         if count:
-            values = problem.parameters.at(generator.random((2 * count + 1, len(problem.parameters.names))))
+            values = problem.ranges.at(generator.random((2 * count + 1, len(problem.ranges.names))))
             seen = np.stack([prescribed(member(problem, one), mixed, background)[0] for one in values])
             shares = boundary(values)
             found = np.linalg.lstsq(shares, seen)[0]

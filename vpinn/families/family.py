@@ -49,8 +49,7 @@ class Family:
     @property
     def parameters(self) -> Parameters:
         """The parameters."""
-        assert self.problem.parameters is not None
-        return self.problem.parameters
+        return self.problem.ranges
 
     def query(self, values: Array) -> tuple[Case, Trial, Queried]:
         """Return the member at values of the parameters [P], its solution as elements, and its place in the reduced space."""
@@ -82,12 +81,11 @@ class Family:
         own = {name.removeprefix(PREFIX): array for name, array in arrays.items() if name.startswith(PREFIX)}
         mesh = replayed(problem.domain.with_cells(), [own[f"bisected.{k}"] for k in range(kept["bisected"])])
         problem = replace(problem, domain=mesh)
-        assert problem.parameters is not None
         terms = Terms.of(problem)
         rests = tuple(Interpolated.restored(rest, mesh, _below(own, f"{k}.")) for k, rest in enumerate(terms.rests))
         factors = FormFactors(terms.factors, rests, boundary_factors(problem))
         space = ReducedSpace.restored(factors, own)
-        if not np.allclose(factors(problem.parameters.center[None])[0][0], space.middle, rtol=1e-9, atol=1e-300):
+        if not np.allclose(factors(problem.ranges.center[None])[0][0], space.middle, rtol=1e-9, atol=1e-300):
             raise ValueError("the terms of the form are others")
         return cls(problem, LagrangeSpace(mesh, kept["degree"]), own["functions"], space)
 

@@ -70,8 +70,7 @@ def sobolev(elements: Discretisation) -> Any:
     from scipy.sparse import block_diag
 
     problem, mixed = elements.problem, elements.mixed
-    assert problem.parameters is not None
-    parts = integrands(member(problem, problem.parameters.center))
+    parts = integrands(member(problem, problem.ranges.center))
     less = lower(offsets(problem)[-1], [pair for part in parts for pair in part.slopes], problem.symbols.dimension)
     made = {(space.degree, one): space.mass() if one else space.gram() for space, one in zip(mixed.spaces, less, strict=True)}
     return block_diag([made[space.degree, one] for space, one in zip(mixed.spaces, less, strict=True)], format="csc")

@@ -106,9 +106,8 @@ def _stages(
 ) -> Iterator[FamilyStage]:
     began = time.perf_counter()
     spent = 0.0
-    parameters = problem.parameters
+    parameters = problem.ranges
     d = problem.domain.dimension
-    assert parameters is not None
     terms, boundary = Terms.of(problem), boundary_factors(problem)
     trained = np.concatenate([corners(parameters), sample(parameters, TRAINED, generator)])
     first = parameters.center[None]
@@ -150,8 +149,7 @@ def _forms(  # the levels of the stage before are in ``kept``, and those of this
     generator: np.random.Generator,
 ) -> Forms:
     """Return the form of a family on elements of a degree, and on those that residuals are tested with."""
-    parameters, mesh = problem.parameters, problem.domain.with_cells()
-    assert parameters is not None
+    parameters, mesh = problem.ranges, problem.domain.with_cells()
     interpolated = tuple(
         interpolate(rest, mesh, degree, lambda count: sample(parameters, count, generator)) for rest in terms.rests
     )

@@ -105,7 +105,6 @@ class Terms:
         Raises:
             InputError: it is not linear, or has second derivatives.
         """
-        assert problem.parameters is not None
         graph = Graph(frozenset(unknown.function.count() for unknown in problem.unknowns))
         counts, d = numbered(problem), problem.symbols.dimension
         parts, rests = dict[Node, list[Integrand]](), list[Rest]()
@@ -128,7 +127,7 @@ class Terms:
         if not all(one.linear for part in parts.values() for one in part):
             raise _nonlinear(problem)
         factors = Factors.of(graph, list(parts), problem.where("parameters"))
-        return cls(problem.parameters, factors, tuple(map(tuple, parts.values())), tuple(rests))
+        return cls(problem.ranges, factors, tuple(map(tuple, parts.values())), tuple(rests))
 
 
 def _grouped(graph: Graph, stated: Mapping[Jet, Node]) -> tuple[dict[Node, dict[Jet, Node]], dict[Jet, Node]]:

@@ -101,9 +101,8 @@ class _Timed:
 
     def __call__(self, marched: Any) -> Array:
         """Return the values on a march [n components], point by point."""
-        clock, first = self.problem.clock, 0
+        clock, first = self.problem.time, 0
         counts = dict[int, Key]()
-        assert clock is not None
         for unknown in self.problem.unknowns:
             counts[unknown.function.count()] = first, 0
             first += unknown.components

@@ -97,9 +97,8 @@ class Members:
         Raises:
             InputError: a member cannot be stated for a network.
         """
-        assert family.parameters is not None
         settings = with_layers(settings, name)
-        start = begun(member(family, family.parameters.center), settings, placement, name)
+        start = begun(member(family, family.ranges.center), settings, placement, name)
         scales = start.trial.scales
         assert scales is not None
         points = start.objective.batched[0].points.size

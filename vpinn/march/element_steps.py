@@ -47,8 +47,7 @@ def march_elements(equations: ElementEquations, steps: Stepping) -> Marched:
         Collapse: the steps became too small.
         InputError: a value at the start is not finite, or the equations do not determine the unknowns.
     """
-    clock = equations.problem.clock
-    assert clock is not None
+    clock = equations.problem.time
     u, rates = _start(equations)
     scale = _scale(equations, u, rates)
     if equations.linear and not equations.steady:
@@ -98,8 +97,7 @@ class _Level:
 def _start(equations: ElementEquations) -> tuple[Array, Array]:
     """Return the initial coefficients and their rates [size] each: projections in L² that satisfy the constraints."""
     problem, mixed, numbering = equations.problem, equations.mixed, equations.numbering
-    clock, background = problem.clock, Background(mixed.mesh)
-    assert clock is not None
+    clock, background = problem.time, Background(mixed.mesh)
     found = []
     for order in (0, 1):
         stated, full = stated_at_start(problem, order), np.zeros(equations.size)
@@ -136,8 +134,7 @@ def _moments(space: LagrangeSpace, value: Any, background: Background, clock: An
 
 def _consistent(equations: ElementEquations, u: Array, rates: Array) -> Array:
     """Return the state nearest to u in L² that satisfies the constraints of multipliers, such as div u = 0."""
-    multipliers, clock = equations.multipliers, equations.problem.clock
-    assert clock is not None
+    multipliers, clock = equations.multipliers, equations.problem.time
     if not multipliers.any() or (equations.orders == 2).any():
         return u
     zero = np.zeros_like(u)
@@ -154,8 +151,7 @@ def _scale(equations: ElementEquations, u: Array, rates: Array) -> Array:
     """Return the expected size of every coefficient: the root mean square over its unknown, estimated at the start [size]."""
     problem = equations.problem
     mixed = equations.mixed
-    clock = equations.problem.clock
-    assert clock is not None
+    clock = equations.problem.time
     span, zero = clock.end - clock.start, np.zeros_like(u)
     whole = [equations.whole(float(t), u) for t in np.linspace(clock.start, clock.end, 5)]
     whole.append(span * equations.whole(clock.start, rates, 1))

@@ -47,8 +47,7 @@ class ElementEquations:
     """
 
     def __init__(self, problem: Problem, degree: int) -> None:
-        mesh, clock = problem.domain.with_cells(), problem.clock
-        assert clock is not None
+        mesh, clock = problem.domain.with_cells(), problem.time
         self.problem, parts = problem, integrals_in_time(problem)
         stated = stated_in(problem.formulation)
         self._by_component = [clock.order(u.function, stated) for u in problem.unknowns for _ in range(u.components)]
@@ -108,8 +107,7 @@ class ElementEquations:
         if not found:
             return []
         somewhere = 1.0 + 0.5 * np.cos(np.arange(self.size) ** 2)
-        assert self.problem.clock is not None
-        derivative = self.linearise(self.problem.clock.start, somewhere, somewhere, somewhere)
+        derivative = self.linearise(self.problem.time.start, somewhere, somewhere, somewhere)
         whole = Kernel.of(self.mixed, found)
         restricted = np.zeros((len(found), self.size))
         restricted[:, self.numbering[self._free]] = self._signs * whole.functions[:, self._free]
@@ -180,8 +178,7 @@ class ElementEquations:
     @cached_property
     def _constant(self) -> Sparse:
         zero = np.zeros(self.size)
-        assert self.problem.clock is not None
-        return self._derivatives(self.problem.clock.start, (zero, zero, zero))
+        return self._derivatives(self.problem.time.start, (zero, zero, zero))
 
     @cached_property
     def _operators(self) -> tuple[Any, Any, Any]:
@@ -190,8 +187,7 @@ class ElementEquations:
 
     @cached_property
     def _driven_at_start(self) -> Array:
-        assert self.problem.clock is not None
-        return self._assembled(self.problem.clock.start, ())
+        return self._assembled(self.problem.time.start, ())
 
     def drive(self, t: float) -> Array:
         """Return F for free coefficients of zero [size]."""

@@ -182,8 +182,7 @@ class FeatureMarches(StagedMarches[FeatureMarch]):
 
     def _slope(self, stage: FeatureMarch, points: Points) -> Array:
         """Return the largest gradient over time at n points, relative to the range of values of the component [n]."""
-        field, clock = stage.at(points), self.problem.clock
-        assert clock is not None
+        field, clock = stage.at(points), self.problem.time
         slopes = None
         low = np.inf
         high = -np.inf

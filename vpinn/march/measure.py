@@ -55,12 +55,11 @@ def exact_field(problem: Problem, points: Points, opened: Sequence[int] = ()) ->
         points: quadrature points of the domain.
         opened: components, counted over all unknowns, that are determined up to a constant; their mean is set to zero.
     """
-    assert problem.clock is not None
     d, n = points.x.shape[1], len(points)
     first = dict(zip((u.name for u in problem.unknowns), np.cumsum([0, *(u.components for u in problem.unknowns)]), strict=False))
     known = [u for u in problem.unknowns if u.name in problem.exact]
     expressions = [one for u in known for one in (problem.exact[u.name], gradient(problem.exact[u.name], d))]
-    found = AtPoints(expressions, points, Background(problem.domain), problem.clock)
+    found = AtPoints(expressions, points, Background(problem.domain), problem.time)
     free = [first[u.name] + k in opened for u in known for k in range(u.components)]
 
     def at(t: float) -> Array:
@@ -173,8 +172,7 @@ def distance_of(problem: Problem, names: Sequence[str], times: Array, weights: A
 
 def changing(problem: Problem, names: Sequence[str]) -> NDArray[np.bool_]:
     """Return which of the named unknowns have a time derivative; all of them if none has one."""
-    clock, stated = problem.clock, stated_in(problem.formulation)
-    assert clock is not None
+    clock, stated = problem.time, stated_in(problem.formulation)
     found = np.array([clock.order(problem.unknown(name).function, stated) > 0 for name in names])
     return found if found.any() else ~found
 

@@ -55,10 +55,9 @@ class Prescribed:
     """
 
     def __init__(self, problem: Problem, mixed: MixedSpace) -> None:
-        clock = problem.clock
+        clock = problem.time
         first = dict[str, int]()
         at = 0
-        assert clock is not None
         for unknown in problem.unknowns:
             first[unknown.name] = at
             at += unknown.components

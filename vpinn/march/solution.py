@@ -90,8 +90,7 @@ class MarchedSolution(SolutionInTime):
 
     def _check(self, instants: Array) -> None:
         problem, stage = self.march
-        assert problem.clock is not None
-        start, end = problem.clock.start, stage.marched.course.end
+        start, end = problem.time.start, stage.marched.course.end
         wrong = instants[~((instants >= start) & (instants <= end))]
         if len(wrong):
             raise InputError(f"t lies between {start:g} and {end:g}, got {wrong[0]:g}")

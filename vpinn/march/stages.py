@@ -95,8 +95,7 @@ def on_elements(problem: Case) -> bool:
     Features are used in three cases: linear problems on boxes, where few functions suffice and modes are exact in time; forms
     with second derivatives, which continuous elements lack; and if ``solver.features`` gives their number.
     """
-    clock, stated = problem.clock, stated_in(problem.formulation)
-    assert clock is not None
+    clock, stated = problem.time, stated_in(problem.formulation)
     if problem.periodic or any(clock.order(unknown.function, stated) == 0 for unknown in problem.unknowns):
         return True
     if problem.settings.solver.features is not None:

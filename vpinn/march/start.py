@@ -28,8 +28,7 @@ def start(problem: Problem, system: GalerkinSystem, points: Points) -> Array:
     Raises:
         InputError: a value at the start is not finite.
     """
-    clock, functions = problem.clock, system.space.jets(points, [()])
-    assert clock is not None
+    clock, functions = problem.time, system.space.jets(points, [()])
     found = []
     for order in (0, 1):
         values = AtPoints(stated_at_start(problem, order), points, system.space.trial.background, clock)(clock.start)

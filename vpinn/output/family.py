@@ -15,8 +15,7 @@ COMPARED = {"elements": "elements of the same mesh and degree", "anew": "element
 
 def rows_of_family(problem: Problem) -> Rows:
     """Return what would be done to solve a family; runs nothing."""
-    parameters = problem.parameters
-    assert parameters is not None
+    parameters = problem.ranges
     middle = member(problem, parameters.center)
     unknowns = (f"{u.name} ({'scalar' if not u.shape else f'{u.components} components'})" for u in problem.unknowns)
     scales = zip(parameters.names, parameters.lower, parameters.upper, parameters.log, strict=True)

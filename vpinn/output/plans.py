@@ -77,8 +77,7 @@ def answer_rows(problem: Problem) -> Rows:
 
 def rows_in_time(problem: Case) -> Rows:
     """Return table rows about the run that a problem in time would start, for ``vpinn check``."""
-    clock = problem.clock
-    assert clock is not None
+    clock = problem.time
     orders = {0: "no time derivative", 1: "first order in time", 2: "second order in time"}
     functions = "finite elements" if on_elements(problem) else "orthonormal random features"
     sides = [f"{', '.join(p.unknowns)} on {p.start} and {p.to}: periodic" for p in problem.periodic]

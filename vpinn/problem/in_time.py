@@ -238,8 +238,7 @@ def refuse_time(problem: Problem, what: str) -> None:
 
 def output_times(problem: Case) -> NDArray[np.float64]:
     """Return the instants that are written, in increasing order and including the end, in units of time."""
-    clock, asked = problem.clock, problem.settings.output.times
-    assert clock is not None
+    clock, asked = problem.time, problem.settings.output.times
     if isinstance(asked, tuple):
         return np.unique([*asked, clock.end])
     return np.linspace(clock.start, clock.end, asked or TIMES)

@@ -14,8 +14,7 @@ from vpinn.problem.time import frozen
 
 def steady_at(problem: Stated, t: float) -> Stated:
     """Return a problem in time as one that is steady: everything at an instant, and time derivatives zero in its form."""
-    clock = problem.clock
-    assert clock is not None
+    clock = problem.time
     values = {clock.t: t}
     still = values | {rate: 0.0 for pair in clock.rates.values() for rate in pair}
     formulation = frozen_formulation(problem.formulation, still)

@@ -142,6 +142,18 @@ class Problem:
         return (*self.domain.axes, *(("t",) if self.clock is not None else ()))
 
     @property
+    def time(self) -> Clock:
+        """The clock of a problem in time; only for such a problem."""
+        assert self.clock is not None
+        return self.clock
+
+    @property
+    def ranges(self) -> Parameters:
+        """The parameters of a family with their ranges; only for a family."""
+        assert self.parameters is not None
+        return self.parameters
+
+    @property
     def variation(self) -> ufl.Form:
         """The variation F(u; v), linear in the test functions v; the solution u satisfies F(u; v) = 0 for all v."""
         return self.formulation.variation(self.unknowns, self.symbols)

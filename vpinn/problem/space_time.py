@@ -138,12 +138,11 @@ class _Moved:
     """
 
     def __init__(self, problem: Problem, symbols: Symbols, unknowns: Sequence[Unknown]) -> None:
-        assert problem.clock is not None
         self.symbols, known = symbols, dict[Any, tuple[Any, int]]()
         for old, new in zip(problem.unknowns, unknowns, strict=True):
             known[old.test] = new.test, 0
             known |= {function: (new.function, order) for order, function in enumerate((old.function, *old.rates))}
-        self._rules = _Rules(symbols, problem.clock.t, known, problem.domain)
+        self._rules = _Rules(symbols, problem.time.t, known, problem.domain)
 
     def __call__(self, expression: Expr) -> Expr:
         return map_expr_dag(self._rules, apply_derivatives(apply_algebra_lowering(expression)))

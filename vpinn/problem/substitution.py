@@ -64,8 +64,7 @@ def substituted(problem: Stated, values: Mapping[Expr, Expr | float]) -> Stated:
 
 def member(problem: Stated, values: NDArray[np.float64]) -> Stated:
     """Return the member of a family at values of its parameters [P]: a problem without parameters."""
-    parameters = problem.parameters
-    assert parameters is not None
+    parameters = problem.ranges
     title = f"{problem.title} ({parameters.told(values)})"
     numbers = ufl.as_vector([float(value) for value in values])
     return replace(substituted(problem, {parameters.symbol: numbers}), title=title, parameters=None)

@@ -159,8 +159,7 @@ class _Contestants:
 
     def nearest(self, values: Array, problem: Case) -> Course:
         """Train from the weights of the nearest of the members that were learned from, trained alike from random weights."""
-        parameters = self._learning.members.family.parameters
-        assert parameters is not None
+        parameters = self._learning.members.family.ranges
         places = parameters.places(np.vstack([values, self._learning.values]))
         nearest = int(np.linalg.norm(places[1:] - places[0], axis=1).argmin())
         if nearest not in self._solved:

@@ -149,7 +149,6 @@ def refuse_without_space(problem: Problem, settings: Settings) -> None:
     Raises:
         InputError: it has bounds or periodic sides, another method is asked for, or elements cannot state it.
     """
-    assert problem.parameters is not None
     if settings.solver.method not in ("auto", Reduced.name):
         raise InputError(
             f'a family with [parameters] is solved by method "{Reduced.name}", got "{settings.solver.method}"; leave it out',
@@ -159,7 +158,7 @@ def refuse_without_space(problem: Problem, settings: Settings) -> None:
         raise InputError("a family has no obstacles or contact yet; leave out [parameters]", problem.bounds[0].where)
     if problem.periodic:
         raise InputError("a family has no periodic sides yet; leave out [parameters]", problem.where("periodic"))
-    check(member(problem, problem.parameters.center), 2, 0)
+    check(member(problem, problem.ranges.center), 2, 0)
 
 
 def answered(family: Family, values: np.ndarray[Any, Any]) -> Solution:

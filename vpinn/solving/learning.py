@@ -59,8 +59,7 @@ class LearningStrategy(Strategy):
         solver, learn = settings.solver, settings.learn
         _check(problem, settings)
         members = Members.of(problem, settings, placement, learn.train)
-        parameters = problem.parameters
-        assert parameters is not None
+        parameters = problem.ranges
         learner = LEARNERS[solver.method](count=learn.inner, rate=learn.rate, reuse=learn.reuse)
         rate = solver.learning_rate or learner.learning_rate or 1.0
         schedule = Schedule(rate, 0, solver.steps or learner.steps, solver.schedule or learner.course, solver.decay)
@@ -162,8 +161,7 @@ class LearningStrategy(Strategy):
         """Return the metrics of learning: the bias of a reused batch, and the comparison of ways to solve other members."""
         learning, learn = self.learning, self.settings.learn
         seed = self.settings.solver.seed
-        parameters = self.problem.parameters
-        assert parameters is not None
+        parameters = self.problem.ranges
         unseen = unused(parameters, learn.unseen, np.random.default_rng((seed, UNSEEN))) if learn.unseen else []
         bias = reused_batch(self.middle, training.theta, learning.size, np.random.default_rng((seed, BIAS)))
         entries: dict[str, Any] = {
@@ -192,8 +190,7 @@ def learned_members(family: Case, trial: Trial, features: Tensor) -> Callable[[M
         features: weights with learned hidden layers [size].
     """
     network, scales = trial.network, trial.scales
-    parameters = family.parameters
-    assert parameters is not None
+    parameters = family.ranges
     assert scales is not None
 
     def solved(values: Mapping[str, float]) -> Solution:

@@ -108,8 +108,7 @@ def make_lifts(problem: Problem, background: Background) -> tuple[Lift, ...]:
 
 
 def _lift(problem: Problem, background: Background, prescribed: Sequence[tuple[Condition, Expr]]) -> Lift:
-    clock, shape = problem.clock, problem.domain.shape
-    assert clock is not None
+    clock, shape = problem.time, problem.domain.shape
     if all(isinstance(value, Zero) for _, value in prescribed):
         return SymbolicLift(problem, ufl.as_ufl(0.0))
     smooth = not any(extract_type(value, kind) for _, value in prescribed for kind in (FacetNormal, CellDiameter))
@@ -142,13 +141,11 @@ class SymbolicLift:
 
     def __init__(self, problem: Problem, expression: Expr) -> None:
         self._problem, self._expression = problem, expression
-        assert problem.clock is not None
-        self.constant = problem.clock.t not in extract_coefficients(expression)
+        self.constant = problem.time.t not in extract_coefficients(expression)
 
     def at(self, points: Points, wanted: Iterable[Derivative], orders: int) -> LiftAtPoints:
         """Return the lift at points as a function of time; see ``Lift.at``."""
-        clock, d = self._problem.clock, self._problem.domain.dimension
-        assert clock is not None
+        clock, d = self._problem.time, self._problem.domain.dimension
         keys = []
         expressions = []
         value = self._expression
@@ -165,8 +162,7 @@ class SymbolicLift:
 
     def field(self, t: float) -> tuple[Expr, dict[int, MeshField]]:
         """Return the expression at time t, and no mesh functions."""
-        assert self._problem.clock is not None
-        return frozen(self._expression, {self._problem.clock.t: t}), {}
+        return frozen(self._expression, {self._problem.time.t: t}), {}
 
 
 @dataclass(frozen=True)
@@ -194,8 +190,7 @@ class MeshLift:
         Raises:
             InputError: a value is not finite, or varies too fast in time for the number of samples.
         """
-        mesh, clock = problem.domain.with_cells(), problem.clock
-        assert clock is not None
+        mesh, clock = problem.domain.with_cells(), problem.time
         few = (p for p in DEGREES if mesh.n_cells * functions_per_cell(mesh, p) <= MOST)
         space = LagrangeSpace(mesh, next(few, DEGREES[-1]))
         dofs, sources = [], []

@@ -77,8 +77,7 @@ class IntegralInTime:
 
 def integrals_in_time(problem: Problem) -> tuple[IntegralInTime, ...]:
     """Return the integrals of a problem in time over dx and over ds; equations are multiplied by test functions."""
-    clock = problem.clock
-    assert clock is not None
+    clock = problem.time
     keys, first = {}, 0
     for unknown in problem.unknowns:
         for order, function in enumerate((unknown.function, *unknown.rates)):

@@ -69,8 +69,7 @@ class GalerkinSystem:
     """
 
     def __init__(self, problem: Problem, space: OrthonormalSpace, lifts: Sequence[Lift], degree: int, refine: int = 0) -> None:
-        mesh, clock = problem.domain.with_cells(), problem.clock
-        assert clock is not None
+        mesh, clock = problem.domain.with_cells(), problem.time
         self.problem = problem
         self.space = space
         self.lifts = tuple(lifts)
@@ -198,13 +197,11 @@ class GalerkinSystem:
     @cached_property
     def _constant_matrices(self) -> tuple[Array, Array, Array]:
         zero = np.zeros(self.size)
-        assert self.problem.clock is not None
-        return self.matrices(self.problem.clock.start, zero, zero)
+        return self.matrices(self.problem.time.start, zero, zero)
 
     @cached_property
     def _drive(self) -> Array:
-        assert self.problem.clock is not None
-        return self.residual(self.problem.clock.start, np.zeros(self.size), np.zeros(self.size))
+        return self.residual(self.problem.time.start, np.zeros(self.size), np.zeros(self.size))
 
     @cached_property
     def _mass_factor(self) -> tuple[Array, NDArray[np.int32]]:
