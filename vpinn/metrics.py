@@ -5,8 +5,8 @@ A strategy gives an `Account` of what it did, the assessment adds the `Accuracy`
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -152,6 +152,13 @@ class Metrics(Mapping[str, Any]):
         if not isinstance(metrics, cls) and metrics:
             raise TypeError("entries of metrics.json are complete; give metrics that a strategy found")
         return metrics if isinstance(metrics, cls) else cls()
+
+    def judged(self, checks: Iterable[str] = (), more: Mapping[str, Any] | None = None, **changes: Any) -> Metrics:
+        """Return the metrics with further failed checks and other changes of the accuracy, which has been assessed."""
+        known = self.accuracy
+        assert known is not None
+        accuracy = replace(known, checks=[*known.checks, *checks], more={**known.more, **(more or {})}, **changes)
+        return replace(self, accuracy=accuracy)
 
     @cached_property
     def as_json(self) -> dict[str, Any]:

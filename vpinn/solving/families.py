@@ -130,10 +130,7 @@ class FamilyStrategy(Staged):
             },
         )
         solution = answered(family, family.parameters.center)
-        accuracy = Metrics.of(solution.metrics).accuracy
-        assert accuracy is not None
-        checks = [*accuracy.checks, *_checks(stage, judged)]
-        metrics = Metrics(account, dataclasses.replace(accuracy, checks=checks))
+        metrics = Metrics(account, Metrics.of(solution.metrics).judged(_checks(stage, judged)).accuracy)
         return dataclasses.replace(solution, metrics=metrics, history=training.history.table)
 
 

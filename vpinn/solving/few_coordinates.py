@@ -70,10 +70,7 @@ class FewOutcome(Outcome):
         error = self.error
         estimate = None if error is None else Estimate(error.absolute, error.relative, None, error.l2, None)
         solution = assess(self.solution, None, estimate)
-        metrics = Metrics.of(solution.metrics)
-        assert metrics.accuracy is not None
-        accuracy = dataclasses.replace(metrics.accuracy, checks=[*metrics.accuracy.checks, *self.checks])
-        return dataclasses.replace(solution, metrics=dataclasses.replace(metrics, accuracy=accuracy))
+        return dataclasses.replace(solution, metrics=Metrics.of(solution.metrics).judged(self.checks))
 
 
 class FewCoordinatesStrategy(Strategy):

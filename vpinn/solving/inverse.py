@@ -54,13 +54,9 @@ class InverseOutcome(Outcome):
         bare = replace(self.plain, exact={}, reference=None)
         alone = Solution(bare, own, theta, self.solution.metrics, self.solution.history)
         alone = assess(alone, None, make_estimator(bare, own, mixed.highest.degree))
-        metrics = Metrics.of(alone.metrics)
-        assert metrics.accuracy is not None
         data, checks = data_checks(self.stage)
-        errors = self._errors(shown)
-        more = {**metrics.accuracy.more, "data": data}
-        accuracy = replace(metrics.accuracy, errors=errors, checks=[*metrics.accuracy.checks, *checks], more=more)
-        return replace(self.solution, metrics=replace(metrics, accuracy=accuracy), cell_estimate=alone.cell_estimate)
+        metrics = Metrics.of(alone.metrics).judged(checks, {"data": data}, errors=self._errors(shown))
+        return replace(self.solution, metrics=metrics, cell_estimate=alone.cell_estimate)
 
     def _errors(self, shown: Case) -> dict[str, dict[str, Any]]:
         if shown.exact:

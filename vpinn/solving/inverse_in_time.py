@@ -35,15 +35,12 @@ class InverseMarchOutcome(Outcome):
     def assessed(self) -> Solution:
         """Return the solution with the assessment of the march and of the data."""
         solution = self.marched.assessed()
-        metrics = Metrics.of(solution.metrics)
-        assert metrics.account is not None
-        assert metrics.accuracy is not None
         data, checks = data_checks(self.stage)
+        metrics = Metrics.of(solution.metrics).judged(checks, {"data": data})
+        assert metrics.account is not None
         inferred, correlation = inferred_of(self.stage)
         account = replace(metrics.account, inferred=inferred, more={**metrics.account.more, **correlation})
-        more = {**metrics.accuracy.more, "data": data}
-        accuracy = replace(metrics.accuracy, checks=[*metrics.accuracy.checks, *checks], more=more)
-        return replace(solution, metrics=replace(metrics, account=account, accuracy=accuracy))
+        return replace(solution, metrics=replace(metrics, account=account))
 
 
 class InverseMarchStrategy(Inference):

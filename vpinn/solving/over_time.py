@@ -32,12 +32,9 @@ def with_final_errors(problem: Case, found: Solution) -> Solution:
     points = rule.take(range(rule.size))
     last = solution.snapshot(solution.times[-1])
     values, truths = last.at(points), last.exact(points)
-    metrics = Metrics.of(found.metrics)
-    assert metrics.accuracy is not None
-    errors = {name: dict(known) for name, known in metrics.accuracy.errors.items()}
+    errors = {name: dict(known) for name, known in found.errors.items()}
     for name, truth in truths.items():
         squares = ((part.reshape(len(points.w), -1) ** 2).sum(axis=1) for part in (values[name] - truth, truth))
         gap, size = (math.sqrt(float(points.w @ one)) for one in squares)
         errors.setdefault(name, {})["relative_l2_final"] = gap / (size or 1.0)
-    accuracy = dataclasses.replace(metrics.accuracy, errors=errors)
-    return dataclasses.replace(found, metrics=dataclasses.replace(metrics, accuracy=accuracy))
+    return dataclasses.replace(found, metrics=Metrics.of(found.metrics).judged(errors=errors))

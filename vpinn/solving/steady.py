@@ -75,10 +75,7 @@ class SteadyOutcome(Outcome):
         """Return the solution with its errors, its error estimate and the failed checks in its metrics."""
         found = self.objective, self.estimator, self.loss, self.stated, self.first
         solution = assess(self.solution, *found, unique=self.unique)
-        metrics = Metrics.of(solution.metrics)
-        assert metrics.accuracy is not None
-        accuracy = dataclasses.replace(metrics.accuracy, checks=[*metrics.accuracy.checks, *self.checks])
-        return dataclasses.replace(solution, metrics=dataclasses.replace(metrics, accuracy=accuracy))
+        return dataclasses.replace(solution, metrics=Metrics.of(solution.metrics).judged(self.checks))
 
 
 def described(setup: Setup, trial: Trial, training: Training, size: int) -> Account:
