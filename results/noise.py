@@ -94,9 +94,7 @@ def again(name: str) -> str:
 def section(name: str, why: str, effort: Effort) -> str:
     """Return the part of the page about one problem, with its figures written beside it."""
     problem = read_problem(ROOT / "problems" / f"{name}.toml")
-    report = measure_noise(
-        problem, effort, lambda stage: print(f"{name}: {stage}", flush=True), partial(true_error, problem)
-    )
+    report = measure_noise(problem, effort, lambda stage: print(f"{name}: {stage}", flush=True), partial(true_error, problem))
     files = publish_noise(report, PAGE / name)
     pictures = {path.stem: f"{name}/figures/{path.name}" for path in files if path.suffix == ".png"}
     shown = [f"![{panel.title}]({pictures[panel.file]})" for panel in PANELS if panel.file in pictures]

@@ -92,9 +92,7 @@ def run(record: dict[str, Any], key: str, options: argparse.Namespace) -> None:
     threads = {"OMP_NUM_THREADS": str(options.threads), "OMP_WAIT_POLICY": "PASSIVE"}
     path = os.pathsep.join([str(HERE.parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
     began = time.perf_counter()
-    done = subprocess.run(
-        job, env={**os.environ, **threads, "PYTHONPATH": path}, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(job, env={**os.environ, **threads, "PYTHONPATH": path}, capture_output=True, text=True, check=False)
     if done.returncode:
         print(f"{key}: failed: {(done.stderr.strip().splitlines() or ['?'])[-1]}", flush=True)
         return

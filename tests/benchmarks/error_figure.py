@@ -152,6 +152,13 @@ def annotate(axes: Axes, ends: list[tuple[str, float, float]]) -> None:
         axes.plot([x, right], [y, place], color=colour, lw=0.5, alpha=0.45, zorder=2)
         weight = "bold" if method.startswith("least") else "normal"
         axes.annotate(
-            LABELS[method], (right, place), (4, 0), textcoords="offset points", va="center", fontsize=8.5, color=colour,
-            fontweight=weight, annotation_clip=False,
+            LABELS[method],
+            (right, place),
+            (4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8.5,
+            color=colour,
+            fontweight=weight,
+            annotation_clip=False,
         )

@@ -79,8 +79,18 @@ def test_a_node_that_hangs_in_space() -> None:
     assert hanging_node(hanging) == pytest.approx(hanging.nodes[-1])
 
 
-@pytest.mark.parametrize("mesh", [interval(cells=3), rectangle(cells=3), rectangle(cells=2, cell="quadrilateral"), box(cells=2),
-                                  box(cells=2, cell="hexahedron"), disk(cells=4), l_shape(cells=4)])
+@pytest.mark.parametrize(
+    "mesh",
+    [
+        interval(cells=3),
+        rectangle(cells=3),
+        rectangle(cells=2, cell="quadrilateral"),
+        box(cells=2),
+        box(cells=2, cell="hexahedron"),
+        disk(cells=4),
+        l_shape(cells=4),
+    ],
+)
 def test_no_node_hangs_where_cells_are_joined(mesh: Mesh) -> None:
     assert hanging_node(mesh) is None
 

@@ -94,9 +94,7 @@ def test_the_estimate_sees_the_error_at_the_end_of_a_joint() -> None:
     weak = "inner(grad(u), grad(v))*dx + 1e-6*jump(u)*jump(v)*dS('a', 'b')"
     ends = [{"on": "bottom", "value": 0}, {"on": "top", "value": 1}]
     domain = {"shape": "rectangle", "cells": [4, 4], "tags": tags}
-    problem = make_problem(
-        domain, unknowns={"u": "scalar"}, weak=weak, boundary=ends, solver={"method": "elements"}
-    )
+    problem = make_problem(domain, unknowns={"u": "scalar"}, weak=weak, boundary=ends, solver={"method": "elements"})
     solution = vpinn.solve(problem, threads=1)
     estimate = solution.metrics["error_estimate"]
     assert estimate is not None

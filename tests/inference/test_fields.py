@@ -86,6 +86,7 @@ def test_evidence_is_the_density_of_the_data(tmp_path: Path) -> None:
     at = model.predict(np.zeros(model.size))
     slopes, z = model.jacobian(at), model.data - at.values
     linear = Linear(slopes, z, model.sections, Prior.of(model))
+
     def density(chosen: Array) -> float:
         covariance = np.exp(2.0 * chosen[0]) * np.eye(len(z)) + slopes / linear.prior.precisions(chosen) @ slopes.T
         return 0.5 * float(np.linalg.slogdet(covariance)[1] + z @ np.linalg.solve(covariance, z))

@@ -217,7 +217,7 @@ def test_elements_are_the_yardstick_of_a_march_on_features() -> None:
 
 @pytest.mark.slow
 def test_a_bisected_mesh_comes_back_from_its_folder(tmp_path: Path) -> None:
-    settings = ["solver.tolerance=2e-2", "domain.cells=20", "domain.time=[0, 0.6]", 'output.times=[0.5]']
+    settings = ["solver.tolerance=2e-2", "domain.cells=20", "domain.time=[0, 0.6]", "output.times=[0.5]"]
     problem = replace(vpinn.read_problem(PROBLEMS / "burgers.toml", settings), reference=None)
     solution = solve(problem, tmp_path / "run", threads=1)
     assert solution.metrics["cells"] > 20

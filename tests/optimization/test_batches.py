@@ -105,11 +105,7 @@ QUICK |= {("weak", "importance")}
 
 @pytest.mark.parametrize(
     ("form", "name"),
-    [
-        pytest.param(form, name, marks=() if (form, name) in QUICK else pytest.mark.slow)
-        for form in FORMS
-        for name in ADAPTIVE
-    ],
+    [pytest.param(form, name, marks=() if (form, name) in QUICK else pytest.mark.slow) for form in FORMS for name in ADAPTIVE],
 )
 def test_adaptive_estimates_are_unbiased(form: str, name: str) -> None:
     """After three pilots no component of the mean of 120 gradients (seed 17) is beyond 4.5 standard errors."""

@@ -100,10 +100,7 @@ def test_a_reused_batch_biases_first_order_maml_by_half_of_the_closed_form() -> 
     theta = torch.tensor([at], dtype=torch.float64)
     reused, fresh = (
         np.array(
-            [
-                float(Maml(PLAIN, 1, step, reuse).outer_gradient(theta, regression(generator, size, noise))[1])
-                for _ in range(1000)
-            ]
+            [float(Maml(PLAIN, 1, step, reuse).outer_gradient(theta, regression(generator, size, noise))[1]) for _ in range(1000)]
         )
         for reuse in (True, False)
     )

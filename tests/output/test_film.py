@@ -88,9 +88,7 @@ def test_pictures_are_transparent_outside_and_need_no_other_file() -> None:
 def test_the_page_plays_stops_and_scrubs(rod: SolutionInTime) -> None:
     page = film(rod)
     script = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)[0]
-    done = subprocess.run(
-        ["node", "-e", DOM % (FRAMES - 1, script)], capture_output=True, text=True, check=True, timeout=60
-    )
+    done = subprocess.run(["node", "-e", DOM % (FRAMES - 1, script)], capture_output=True, text=True, check=True, timeout=60)
     seen, shown = json.loads(done.stdout)
     data = frames_of(page)
     assert seen == [

@@ -150,7 +150,7 @@ UNAVAILABLE = [
     (problem(more="[parameters]\nmu = [1, 0] #!\n"), "a range ends above its start"),
     (problem(more="[infer] #!\nD = { initial = 1.0 }\n"), "no measurements determine D"),
     (problem(more='[[data]] #!\nfile = "a.csv"\n'), "[[data]] needs [infer]"),
-    (problem(more='[[data]] #!\nnoise = 1.0\n'), "give exactly one of file"),
+    (problem(more="[[data]] #!\nnoise = 1.0\n"), "give exactly one of file"),
     (problem(more="[infer]\nD = { initial = 1.0, lower = 2.0 } #!\n"), "initial lies between lower and upper"),
     (problem(more='[quadrature] #!\nrule = "stochastic-gauss"\ndegree = 3\n'), "neither degree nor points"),
     (section("quadrature", "refine = 21"), "≤ 20"),

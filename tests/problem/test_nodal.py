@@ -229,7 +229,11 @@ def test_a_load_along_a_line_inside_kinks_the_membrane() -> None:
     known = {"exact": {"u": "0.75*min_value(x, 1 - x)"}}
     problem = make_problem(
         replace(plain, edge_tags={"wire": ends}),
-        unknowns={"u": "scalar"}, constants={"f": 1.5}, energy=form, boundary=sides, reference=known,
+        unknowns={"u": "scalar"},
+        constants={"f": 1.5},
+        energy=form,
+        boundary=sides,
+        reference=known,
     )
     for refinements in (0, 2):
         assert vpinn.solve_fem(problem, 1, refinements).errors["u"]["relative_h1"] < 1e-12
@@ -252,9 +256,7 @@ $Elements\n4\n1 1 2 1 1 1 3\n2 1 2 3 3 4 1\n3 2 2 2 1 1 2 3\n4 2 2 2 1 1 3 4\n$E
     mesh = vpinn.domain.read_mesh(tmp_path / "square.msh")
     assert list(mesh.facet_tags) == ["left"]
     np.testing.assert_array_equal(mesh.edge_tags["wire"], [[[0.0, 0.0], [1.0, 1.0]]])
-    problem = make_problem(
-        mesh, unknowns={"u": "scalar"}, weak="inner(grad(u), grad(v))*dx + u*v*ds('left') - v*ds('wire')"
-    )
+    problem = make_problem(mesh, unknowns={"u": "scalar"}, weak="inner(grad(u), grad(v))*dx + u*v*ds('left') - v*ds('wire')")
     found = vpinn.solve_fem(problem, 2)
     left = vpinn.solve_fem(problem, 2).evaluate([[0.0, 0.0], [0.0, 0.5], [0.0, 1.0]])["u"]
     assert (left * [1, 4, 1]).sum() / 6 == pytest.approx(np.sqrt(2), rel=1e-12)  # what the wire gives leaves at the left

@@ -116,7 +116,7 @@ def _words() -> list[str]:
             return []
         return [*schema.get("properties", {}), *(key for part in schema.values() for key in keys(part))]
 
-    between = ("**", "[[", "]]", "\'\'\'", "dx", "ds('left')", "1e999", " and ", " not ", " = ", "9**9", "lambda", "__class__")
+    between = ("**", "[[", "]]", "'''", "dx", "ds('left')", "1e999", " and ", " not ", " = ", "9**9", "lambda", "__class__")
     names = {*make_operators(2), *MEASURES, *keys(schema_json()), *between}
     return sorted(name for name in names if name.isascii())
 

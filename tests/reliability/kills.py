@@ -257,9 +257,7 @@ def outcome(run: Path, method: str) -> dict[str, Any]:
     return found
 
 
-def killed(
-    path: Path, method: str, kills: int, seconds: float, generator: random.Random, figures: bool
-) -> Iterator[str]:
+def killed(path: Path, method: str, kills: int, seconds: float, generator: random.Random, figures: bool) -> Iterator[str]:
     """Kill and resume a run a few times, then let it end; yield the phase it had reached at each kill."""
     run, done = path.parent / "run", 0
     while done < kills:

@@ -83,9 +83,7 @@ def test_links_of_default_folders_do_not_lead_out(command: str, file: Path, caps
 
 @pytest.mark.parametrize("name", ["problem.toml", "history.csv", "solution.csv", "report.html", "run.json", "checkpoint.npz"])
 @pytest.mark.parametrize("how", [(), ("--overwrite",)])
-def test_files_that_no_run_wrote_stay(
-    name: str, how: tuple[str, ...], file: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_files_that_no_run_wrote_stay(name: str, how: tuple[str, ...], file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("mine").mkdir()
     Path("mine", name).write_text('{"name": "somebody else\'s"}')
     before = snapshot(Path())

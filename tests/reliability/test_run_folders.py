@@ -72,9 +72,7 @@ def test_no_array_ends_in_a_bug(name: str, whole: Path, tmp_path: Path, capsys: 
         assert "bug:" not in capsys.readouterr().err
 
 
-def test_a_state_of_another_problem_is_not_gone_on_with(
-    whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_state_of_another_problem_is_not_gone_on_with(whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arrays, meta = load_arrays(whole / "run" / "checkpoint.npz")
     for number, key in enumerate(("generator", "numbers", "learned")):
         run = crafted(whole, arrays, {**meta, key: "x"}, tmp_path / str(number))

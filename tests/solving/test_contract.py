@@ -127,9 +127,7 @@ WAYS: dict[str, Way] = {
     "without cells": Way({"method": "lbfgs", "steps": 4}, {"quadrature": {"refine": 1}}, "refine", CUBE),
     "least-squares": Way({"method": "least-squares"}, {"solver": {"steps": 3, "warmup": 3}}, "warmup"),
     "one stage": Way({"method": "least-squares", "features": 20}, {"solver": {"precision": "float32"}}, "float64"),
-    "few coordinates": Way(
-        {"features": 60}, {"form": {"strong": "-div(grad(u)) - x[6]"}}, "no such component", MANY, kept=False
-    ),
+    "few coordinates": Way({"features": 60}, {"form": {"strong": "-div(grad(u)) - x[6]"}}, "no such component", MANY, kept=False),
     "elements": Way({"method": "elements"}, {"solver": {"features": 20}}, "features", kept=False),
     "eigenvalues": Way({"method": "elements"}, {"solver": {"features": 20}}, "features", MODES, kept=False),
     "reduced": Way({"method": "reduced"}, {"solver": {"features": 20}}, "features", FAMILY, kept=False),

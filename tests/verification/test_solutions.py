@@ -87,9 +87,7 @@ CASES: dict[str, tuple[dict[str, Any], int, float]] = {
 SLOW = ("four dimensions", "nitsche on a disk", "nonlinear, convection", "natural conditions", "strong")
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in CASES]
-)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in CASES])
 def test_by_quasi_newton_steps(name: str) -> None:
     sections, steps, bound = CASES[name]
     problem = vpinn.make_problem(

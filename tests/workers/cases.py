@@ -34,7 +34,7 @@ def problem_of(case: Case) -> vpinn.Problem:
         boundary.append({"on": "right", "residual": "dot(grad(u), n) - y"})
     solver = {"method": method, "project": 0, **sections.get("solver", {})}
     others = {key: value for key, value in sections.items() if key != "solver"}
-    (kind, form), = STATED[name]["form"].items()
+    ((kind, form),) = STATED[name]["form"].items()
     return vpinn.make_problem(
         rectangle(cells=4, cell="quadrilateral"),
         unknowns={"u": "scalar"},

@@ -42,7 +42,9 @@ def operations(group: Group) -> dict[str, Any]:
     """Return what the operations of a group give to this worker."""
     one = torch.full((3,), group.rank + 1.0, dtype=torch.float64)
     rows = torch.arange(2.0 + group.rank)[:, None]
-    found: dict[str, Any] = {"sum": [s.tolist() for s in group.sum(one, 2.0 * one[:1])], }
+    found: dict[str, Any] = {
+        "sum": [s.tolist() for s in group.sum(one, 2.0 * one[:1])],
+    }
     found["largest"] = group.largest([group.rank, 1])
     found["joined"] = group.joined(rows)[:, 0].tolist()
     found["counts"] = group.counts(group.rank + 5)

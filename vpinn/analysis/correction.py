@@ -123,9 +123,9 @@ class Correction:
         """Return the coefficients of w that are free, and which of their equations hold."""
         if self.contact is None or self.nodes is None:
             return solver(block, self.mixed, free, ACCURATE)(right), slice(None)
-        u = np.concatenate([
-            self.nodes(theta, node_points(space))[component] for component, space in enumerate(self.mixed.spaces)
-        ])
+        u = np.concatenate(
+            [self.nodes(theta, node_points(space))[component] for component, space in enumerate(self.mixed.spaces)]
+        )
         start, nothing = np.zeros(len(right)), np.zeros(len(u))
         found, used = self.contact.less(u).solve(lambda w, wanted: (block @ w - right, block), start, free, True, nothing)
         return found.values, used[free]

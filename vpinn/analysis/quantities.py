@@ -102,9 +102,7 @@ def field_errors(problem: Case, trial: Trial, theta: Tensor, better: Better | No
     return found
 
 
-def _integrated(
-    problem: Case, trial: Trial, theta: Tensor, forms: Sequence[ufl.Form], degree: int, finer: bool
-) -> Array:
+def _integrated(problem: Case, trial: Trial, theta: Tensor, forms: Sequence[ufl.Form], degree: int, finer: bool) -> Array:
     """Return the integrals of forms [k] of a solution, by a rule of a degree or a finer one."""
     known = {u.function: trial.unknowns[u.name] for u in problem.unknowns}
     total = np.zeros(len(forms))

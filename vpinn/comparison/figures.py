@@ -37,9 +37,7 @@ def draw(comparison: Comparison, courses: Mapping[Place, Course], directory: Pat
     with styled():
         drawn = {
             "error": ribbons_figure(title, panels, comparison.error, note) if all(found for _, found in panels) else None,
-            "fluctuation": scaling_figure(title, found, LOSS, note)
-            if (found := _fluctuations(comparison, courses))
-            else None,
+            "fluctuation": scaling_figure(title, found, LOSS, note) if (found := _fluctuations(comparison, courses)) else None,
         }
         return write_figures(drawn, directory)
 

@@ -197,4 +197,3 @@ def product_scores(found: Sequence[PointRows], network: FewCoordinates, low: int
                     spread[component] += square + square.T + 2.0 * cross @ cross.T
     scores: Array = (along**2 / np.where(spread > 0.0, spread, 1.0)).sum(axis=0)
     return scores
-

@@ -141,9 +141,7 @@ def make_equations(problem: Problem, trial: Trial, seed: int) -> tuple[PointEqua
     return tuple(found)
 
 
-def _compiled(
-    problem: Problem, trial: Trial, parts: Sequence[ufl.core.expr.Expr], points: PointSet, part: int
-) -> PointEquations:
+def _compiled(problem: Problem, trial: Trial, parts: Sequence[ufl.core.expr.Expr], points: PointSet, part: int) -> PointEquations:
     """Compile scalar residuals, and their derivatives by the jets of the sum that are not zero."""
     graph, nodes, slopes = residual_slopes(problem, trial, parts)
     evaluator = Evaluator(trial, compile_tape(graph, [*nodes, *slopes.values()]))

@@ -133,9 +133,7 @@ def _step(equations: Sequence[PointEquations], network: FewCoordinates, at: Tens
     return theta, float(np.linalg.norm(matrix @ found - right))
 
 
-def _rows(
-    one: PointEquations, network: FewCoordinates, theta: Tensor, first: int, count: int
-) -> Iterator[tuple[Array, Array]]:
+def _rows(one: PointEquations, network: FewCoordinates, theta: Tensor, first: int, count: int) -> Iterator[tuple[Array, Array]]:
     """Yield weighted residuals and columns, divided by the root of the number of points, part by part."""
     step = max(64, int(BYTES / (8 * one.count * (network.weights + 1 + len(one.slopes)))))
     for start in range(first, first + count, step):

@@ -132,16 +132,19 @@ def l_shape(cells: int = 8, cell: str = "triangle") -> Mesh:
     return mesh.tagged({"boundary": np.ones(len(mesh.boundary), dtype=bool)})
 
 
-SHAPES: Mapping[str, Callable[..., Mesh | Meshless]] = Extended("shapes", {
-    "interval": interval,
-    "rectangle": rectangle,
-    "box": box,
-    "disk": disk,
-    "l-shape": l_shape,
-    "hypercube": Hypercube.between,
-    "ball": Ball.of,
-    "space": Space.of,
-})
+SHAPES: Mapping[str, Callable[..., Mesh | Meshless]] = Extended(
+    "shapes",
+    {
+        "interval": interval,
+        "rectangle": rectangle,
+        "box": box,
+        "disk": disk,
+        "l-shape": l_shape,
+        "hypercube": Hypercube.between,
+        "ball": Ball.of,
+        "space": Space.of,
+    },
+)
 UNMESHED = ("hypercube", "ball", "space")
 """Shapes of any dimension, which have no mesh."""
 

@@ -101,6 +101,7 @@ class Growth:
 
     def _compared(self, trials: Sequence[Trial], enough: Callable[[Step], bool]) -> list[TriedSpace]:
         """Return the compared trial spaces, computed now or read from the journal; ``enough`` ends the search for a recipe."""
+
         def find() -> Note:
             width = min(PILOT, self.method.widths[-1])
             found.extend(compare_spaces(self.objectives, trials, self.method.stream, width, enough))
@@ -131,6 +132,7 @@ class Growth:
 
     def _judge(self, stage: Stage) -> Judgement | None:
         """Return the judgement of a stage, made now or read from the journal; None where there is none."""
+
         def find() -> Note:
             verdict = self._guide.judge(stage)
             return {"verdict": None if verdict is None else list(dataclasses.astuple(verdict))}

@@ -91,6 +91,7 @@ class Stream:
 
     def _batches(self, objective: Objective, samplers: Sequence[Sampler], count: int, turn: int) -> Points:
         """Return a function that draws ``count`` batches anew from the seed; another ``turn`` gives independent ones."""
+
         def drawn() -> Iterator[Part]:
             generator = np.random.default_rng((self.seed, turn))
             for _ in range(count):

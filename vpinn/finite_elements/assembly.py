@@ -184,9 +184,7 @@ class Discrete(Assembler):
     background: Background
 
     @classmethod
-    def of(
-        cls, integrand: Integrand, space: LagrangeSpace, components: int, degree: int, background: Background
-    ) -> Discrete:
+    def of(cls, integrand: Integrand, space: LagrangeSpace, components: int, degree: int, background: Background) -> Discrete:
         """Return the assembler of an integrand, on a rule of a degree."""
         points = integrand.points(space.mesh, degree)
         return cls(space, components, points, integrand.tests, integrand.slopes, integrand, background)

@@ -66,9 +66,7 @@ class Contact:
         coarse = None if self.coarse is None else self.coarse.less(self.mixed.of_vertices(values))
         return Contact(self.mixed, self.bounds.less(values), coarse)
 
-    def solve(
-        self, system: System, start: Array, free: Mask, linear: bool, near: Array | None = None
-    ) -> tuple[Converged, Mask]:
+    def solve(self, system: System, start: Array, free: Mask, linear: bool, near: Array | None = None) -> tuple[Converged, Mask]:
         """Return the solution within the bounds, and the functions that its matrix is of, those that are free [mixed.size].
 
         The active set is looked for from where a solution nearby touches its bounds. Without one it is that of elements of

@@ -136,9 +136,7 @@ def _bounded(forward: Forward) -> NDArray[np.bool_]:
     return found
 
 
-def _polished(
-    forward: Forward, at: Prediction, full: Array, now: float, linear: Linear, numbers: Array
-) -> Prediction:
+def _polished(forward: Forward, at: Prediction, full: Array, now: float, linear: Linear, numbers: Array) -> Prediction:
     """Return the solution after one more small step, unless that gains nothing."""
     try:
         ahead = forward.predict(at.coefficients + full, at)

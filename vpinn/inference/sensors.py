@@ -62,9 +62,7 @@ class Sensors:
             wanted.
         """
         n = len(self.points)
-        jets = torch.from_numpy(
-            self.mixed.highest.jets(self.mixed.embedded(values), self.points.cell, self.points.reference, 1)
-        )
+        jets = torch.from_numpy(self.mixed.highest.jets(self.mixed.embedded(values), self.points.cell, self.points.reference, 1))
         inputs = [jets[c, :, place].contiguous() for c, place in self.keys]
         found = [host(v) if isinstance(v, torch.Tensor) else np.full(n, v) for v in self.tape.moving([*self.fixed, *inputs])]
         measured = np.stack(found[: self.count], axis=1)
@@ -106,9 +104,7 @@ def make_sensors(observation: Observation, problem: Problem, mixed: MixedSpace) 
     return found
 
 
-def _sensors(
-    expressions: Sequence[Any], points: Points, weights: Array | None, problem: Problem, mixed: MixedSpace
-) -> Sensors:
+def _sensors(expressions: Sequence[Any], points: Points, weights: Array | None, problem: Problem, mixed: MixedSpace) -> Sensors:
     first, counts = 0, dict[int, Key]()
     for unknown in problem.unknowns:
         counts[unknown.function.count()] = first, 0
@@ -123,9 +119,7 @@ def _sensors(
     keys = [key_of(slot, counts) for slot in every]
     tables = _tables(keys, points, mixed)
     numbered = tuple((number, every.index(slot)) for number, slot in slopes)
-    return Sensors(
-        tape, fixed, points, tuple(keys[: len(moving)]), numbered, tuple(tables), len(nodes), weights, mixed
-    )
+    return Sensors(tape, fixed, points, tuple(keys[: len(moving)]), numbered, tuple(tables), len(nodes), weights, mixed)
 
 
 def _tables(keys: Sequence[tuple[int, int]], points: Points, mixed: MixedSpace) -> list[Any]:

@@ -116,8 +116,6 @@ def degrees(problem: Problem, parts: Sequence[IntegralInTime], degree: int) -> t
     """Return the degree of every component: one less for multipliers."""
     count = sum(u.components for u in problem.unknowns)
     pairs = [
-        ((c, _place(derivative)), (other, _place(its)))
-        for part in parts
-        for (c, derivative), (_, other, its) in part.slopes
+        ((c, _place(derivative)), (other, _place(its))) for part in parts for (c, derivative), (_, other, its) in part.slopes
     ]
     return tuple(max(1, degree - one) for one in lower(count, pairs, problem.symbols.dimension))

@@ -131,4 +131,3 @@ class _Raised:
         result = np.empty((len(values), self._higher.size))
         result[:, self._higher.dofs] = values[:, self._lower.dofs] @ self._table
         return result
-

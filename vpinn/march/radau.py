@@ -227,9 +227,7 @@ class Radau:
             first = method.inverse @ z / h
             second = method.inverse @ (first - self._rates) / h if self._second.any() else first
             with np.errstate(all="ignore"):
-                force = np.stack(
-                    [equations.residual(float(t), self._u + z[k], first[k], second[k]) for k, t in enumerate(times)]
-                )
+                force = np.stack([equations.residual(float(t), self._u + z[k], first[k], second[k]) for k, t in enumerate(times)])
             if not np.isfinite(force).all():
                 return None
             moved = method.left @ force

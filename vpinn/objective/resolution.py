@@ -78,9 +78,7 @@ def expected_points(problem: Problem, settings: Settings) -> int:
     return Inside(problem.domain).points(quadrature_degree(problem, settings), count, rule, 0, refine).size
 
 
-def quadrature_points(
-    problem: Problem, settings: Settings, side: Integrands, degree: int, refine: int, summed: bool
-) -> PointSet:
+def quadrature_points(problem: Problem, settings: Settings, side: Integrands, degree: int, refine: int, summed: bool) -> PointSet:
     """Return the quadrature points of the integrands over one region; see `Resolution` for ``summed``."""
     domain, seed = problem.domain, settings.solver.seed
     rule, count = quadrature_rule(problem, settings)

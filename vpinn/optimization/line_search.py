@@ -66,9 +66,7 @@ def search(
     return t, *found[t]
 
 
-def wolfe(
-    along: Callable[[float], tuple[float, float]], value: float, slope: float, first: float, most: int
-) -> float | None:
+def wolfe(along: Callable[[float], tuple[float, float]], value: float, slope: float, first: float, most: int) -> float | None:
     """Return a step length that satisfies the strong Wolfe conditions, or else the best trial with sufficient decrease.
 
     Args:

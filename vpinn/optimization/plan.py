@@ -33,31 +33,34 @@ from vpinn.registry import Extended
 from vpinn.sampling import Logarithmic, Sampler
 from vpinn.trial import HIGHEST_ORDER, Trial
 
-METHODS: Final[Mapping[str, Callable[[Settings], Method | Direct]]] = Extended("methods", {
-    "least-squares": lambda settings: LeastSquares(
-        settings.solver.tolerance,
-        settings.solver.time_limit,
-        settings.solver.features,
-        settings.solver.seed,
-        lambda objective: fixed_samplers(settings, objective),
-        alone=settings.solver.method != "auto" or settings.solver.features is not None,
-    ),
-    "elements": lambda settings: Elements(settings.solver.tolerance, settings.solver.time_limit),
-    "adam": lambda settings: Adam(),
-    "sgd": lambda settings: Sgd(settings.solver.momentum),
-    "lbfgs": lambda settings: Lbfgs(),
-    "langevin": lambda settings: Langevin(
-        settings.solver.temperature,
-        settings.solver.steps or Langevin.steps,
-        settings.solver.seed,
-        settings.solver.precondition,
-    ),
-    "evolution": lambda settings: Evolution(settings.solver.seed, settings.solver.population, settings.solver.spread),
-    "broyden": lambda settings: Broyden(),
-    "gauss-newton": lambda settings: GaussNewton(),
-    "spring": lambda settings: Spring(),
-    **{PREFIX + name: torch_method(name) for name in ALLOWED},
-})
+METHODS: Final[Mapping[str, Callable[[Settings], Method | Direct]]] = Extended(
+    "methods",
+    {
+        "least-squares": lambda settings: LeastSquares(
+            settings.solver.tolerance,
+            settings.solver.time_limit,
+            settings.solver.features,
+            settings.solver.seed,
+            lambda objective: fixed_samplers(settings, objective),
+            alone=settings.solver.method != "auto" or settings.solver.features is not None,
+        ),
+        "elements": lambda settings: Elements(settings.solver.tolerance, settings.solver.time_limit),
+        "adam": lambda settings: Adam(),
+        "sgd": lambda settings: Sgd(settings.solver.momentum),
+        "lbfgs": lambda settings: Lbfgs(),
+        "langevin": lambda settings: Langevin(
+            settings.solver.temperature,
+            settings.solver.steps or Langevin.steps,
+            settings.solver.seed,
+            settings.solver.precondition,
+        ),
+        "evolution": lambda settings: Evolution(settings.solver.seed, settings.solver.population, settings.solver.spread),
+        "broyden": lambda settings: Broyden(),
+        "gauss-newton": lambda settings: GaussNewton(),
+        "spring": lambda settings: Spring(),
+        **{PREFIX + name: torch_method(name) for name in ALLOWED},
+    },
+)
 """Names in a problem file → functions that make the method from the settings."""
 
 

@@ -93,9 +93,7 @@ class Rules:
         training.anchor, training.best = (theta, training.state), (theta, finer)
 
 
-def make_rules(
-    problem: Case, settings: Settings, objective: Objective, made: Callable[[Settings], Objective]
-) -> Rules | None:
+def make_rules(problem: Case, settings: Settings, objective: Objective, made: Callable[[Settings], Objective]) -> Rules | None:
     """Return finer rules for an objective over all points; None where the settings fix the rule, or none is finer.
 
     Args:

@@ -161,4 +161,3 @@ WRITERS: Final[Mapping[str, Callable[[Fields, Path], None]]] = {
     ".npz": lambda f, path: write_atomic(path, formats.npz(f.x, f.mesh, f.values, f.cell_values)),
 }
 """Suffix of a file → function that writes fields to it."""
-

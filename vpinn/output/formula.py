@@ -31,11 +31,7 @@ def lowered_form(problem: Problem) -> list[str]:
         (part.region.symbol + "".join(f"('{problem.tags[i]}')" for i in part.tags) + ":", part.integrand)
         for part in integrals(problem.formulation.integrals)
     ]
-    parts += [
-        (f"{load.told}:", part.integrand)
-        for load in problem.loads
-        for part in integrals(load.formulation.integrals)
-    ]
+    parts += [(f"{load.told}:", part.integrand) for load in problem.loads for part in integrals(load.formulation.integrals)]
     parts += [("0 =", part) for equation in problem.formulation.equations for part in components(equation)]
     texts = []
     for label, expression in parts:

@@ -82,9 +82,7 @@ def rows_in_time(problem: Case) -> Rows:
     functions = "finite elements" if on_elements(problem) else "orthonormal random features"
     sides = [f"{', '.join(p.unknowns)} on {p.start} and {p.to}: periodic" for p in problem.periodic]
     unknowns = (
-        f"{u.name} ({_size(u)}, "
-        f"{orders[clock.order(u.function, stated_in(problem.formulation))]})"
-        for u in problem.unknowns
+        f"{u.name} ({_size(u)}, {orders[clock.order(u.function, stated_in(problem.formulation))]})" for u in problem.unknowns
     )
     still = replace(problem, formulation=frozen_formulation(problem.formulation, {}, (clock.t,)))
     conditions = [f"{c.unknown} on {', '.join(c.on)}: exact" for c in problem.boundary]

@@ -138,4 +138,3 @@ class TrainingProgress:
         batch = "all" if plan.batch_size is None else "batch"
         loss = f"loss {row[_LOSS]:.4e}" if math.isfinite(row[_LOSS]) else ""
         return f"{loss}{watched}  {batch} {int(row[_BATCH])}".strip()
-

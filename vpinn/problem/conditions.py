@@ -71,12 +71,10 @@ def check_tags(section: Boundary, scope: Scope, source: Source, key: tuple[str, 
                 raise InputError(
                     'the start of time stands alone, on = "initial"; give further parts a condition of their own'
                     if scope.clock is not None
-                    else 'there is no start in a steady problem; give time = [start, end] in [domain], or a boundary part'
+                    else "there is no start in a steady problem; give time = [start, end] in [domain], or a boundary part"
                 )
             if tag != "all" and tag not in scope.facet_tags:
-                raise InputError(
-                    f"the domain has no boundary part {printable(tag)!r}{closest(tag, [*scope.facet_tags, 'all'])}"
-                )
+                raise InputError(f"the domain has no boundary part {printable(tag)!r}{closest(tag, [*scope.facet_tags, 'all'])}")
 
 
 def _residual(

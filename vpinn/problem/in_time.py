@@ -124,9 +124,7 @@ def make_initial(
                 values.append(value)
         with source.located(*key, "rate"):
             if values[1] is not None and order < 2:
-                raise InputError(
-                    f"the equation of {unknown.name} has no second time derivative; leave out the rate at the start"
-                )
+                raise InputError(f"the equation of {unknown.name} has no second time derivative; leave out the rate at the start")
             if values[1] is None and order == 2:
                 raise InputError(
                     f"the equation of {unknown.name} has dt(dt({unknown.name})); give its first derivative at the start as rate"

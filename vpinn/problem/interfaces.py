@@ -107,9 +107,9 @@ def joined(loads: Sequence[Load], unknowns: Sequence[Unknown], where: str) -> tu
         if (far, near) in found:
             raise InputError(f"dS('{near}', '{far}') and dS('{far}', '{near}') are one interface; write one of both", where)
         for unknown in unknowns:
-            if unknown.far not in functions or (any(isinstance(one, ufl.Argument) for one in functions) and (
-                unknown.far_test not in functions
-            )):
+            if unknown.far not in functions or (
+                any(isinstance(one, ufl.Argument) for one in functions) and (unknown.far_test not in functions)
+            ):
                 raise InputError(
                     f"{unknown.name} may jump on dS('{near}', '{far}'), as the form has a jump there, and no term joins both "
                     f"sides; write one with jump({unknown.name}) and the jump of its test function",

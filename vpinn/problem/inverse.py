@@ -70,7 +70,7 @@ class DataSection(Section):
 
     file: Text | None = Key(None, description="CSV file with columns x, y, … (t) and value, or one for each unknown.")
     observes: Text | None = Key(
-        None, description='What was measured: an expression of the unknowns; or with value an integral, "u*ds(\'outlet\')".'
+        None, description="What was measured: an expression of the unknowns; or with value an integral, \"u*ds('outlet')\"."
     )
     value: Real | None = Key(None, description="Measured value of an integral, instead of a file.")
     noise: Positive | None = Key(None, description="Standard deviation of the measurements; left out, it is inferred.")

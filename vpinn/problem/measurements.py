@@ -83,9 +83,7 @@ def _refuse(problem: Case, inferred: Sequence[Inferred]) -> None:
     """Refuse an inverse problem without data, or of a kind that cannot be solved."""
     source, field = problem.source, next((one for one in inferred if one.field), None)
     if not problem.settings.data:
-        raise InputError(
-            f"no measurements determine {inferred[0].name}; give [[data]] with a file", source.place("infer")
-        )
+        raise InputError(f"no measurements determine {inferred[0].name}; give [[data]] with a file", source.place("infer"))
     if problem.settings.eigen is not None:
         raise InputError("eigenproblems have no [infer] yet; leave one of both out", source.place("infer"))
     if problem.bounds:

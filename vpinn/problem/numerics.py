@@ -182,23 +182,26 @@ TORCH = tuple(
 class Solver(Section):
     """The method that solves the problem, and its settings."""
 
-    method: Literal[
-        "auto",
-        "least-squares",
-        "march",
-        "elements",
-        "reduced",
-        "gauss-newton",
-        "spring",
-        "broyden",
-        "lbfgs",
-        "adam",
-        "sgd",
-        "langevin",
-        "evolution",
-        "reptile",
-        "maml",
-    ] | Annotated[str, Added("methods", TORCH)] = Field(
+    method: (
+        Literal[
+            "auto",
+            "least-squares",
+            "march",
+            "elements",
+            "reduced",
+            "gauss-newton",
+            "spring",
+            "broyden",
+            "lbfgs",
+            "adam",
+            "sgd",
+            "langevin",
+            "evolution",
+            "reptile",
+            "maml",
+        ]
+        | Annotated[str, Added("methods", TORCH)]
+    ) = Field(
         "auto",
         description="auto chooses and the report says what: least-squares where it is possible, else lbfgs; finite elements "
         "where they are better than random features; adam with mini-batches and above five dimensions; march with domain.time; "

@@ -116,8 +116,6 @@ class Form(Section):
         return self
 
 
-
-
 class Eigen(Section):
     """An eigenproblem a(u, v) = λ m(u, v), whose left side is the weak form of [form]."""
 

@@ -9,6 +9,7 @@ import ufl
 FAR = 10_000
 """Part of the first unknown's test function on the far side of an interface; there are fewer unknowns."""
 
+
 @dataclass(frozen=True, eq=False)
 class Unknown:
     """An unknown function.

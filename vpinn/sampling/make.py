@@ -98,16 +98,19 @@ def _cells(points: PointSet, size: int, choice: Choice) -> Sampler:
     return Cells(points.size, size - size % a, curve, a, points.random)
 
 
-SAMPLERS: Final[Mapping[str, Callable[[PointSet, int, Choice], Sampler]]] = Extended("samplers", {
-    "uniform": lambda points, size, choice: Uniform(points.size, size, choice.replacement),
-    "stratified": _stratified,
-    "antithetic": _antithetic,
-    "sobol": _sobol,
-    "importance": lambda points, size, choice: Importance(
-        points.size, size, SpaceCurve.through(points), blocks(choice.count or min(points.size, max(16, size)))
-    ),
-    "cells": _cells,
-})
+SAMPLERS: Final[Mapping[str, Callable[[PointSet, int, Choice], Sampler]]] = Extended(
+    "samplers",
+    {
+        "uniform": lambda points, size, choice: Uniform(points.size, size, choice.replacement),
+        "stratified": _stratified,
+        "antithetic": _antithetic,
+        "sobol": _sobol,
+        "importance": lambda points, size, choice: Importance(
+            points.size, size, SpaceCurve.through(points), blocks(choice.count or min(points.size, max(16, size)))
+        ),
+        "cells": _cells,
+    },
+)
 """Names in a problem file → function that makes the sampler from data set, size and choice."""
 
 

@@ -122,9 +122,7 @@ class Teller:
         """Report why the run ended, and how accurate its solution is."""
         errors = [known["relative_l2"] for known in solution.errors.values() if "relative_l2" in known]
         error, estimate = max(errors, default=None), solution.error_estimate.get("relative_energy")
-        self._tell(
-            Event("end", "", self._seconds, training.step, error=error, estimate=estimate, stopped=training.stopped)
-        )
+        self._tell(Event("end", "", self._seconds, training.step, error=error, estimate=estimate, stopped=training.stopped))
 
     @property
     def _seconds(self) -> float:

@@ -133,9 +133,7 @@ class MarchStrategy(Strategy):
         error = math.nan
         if self.problem.exact:
             error = max(found["relative_l2"] for found in true_gap(stage, self._stages).unknowns.values())
-        row = history_row(
-            step=training.step, seconds=seconds, batch_size=stage.points.size, estimate=stage.relative, error=error
-        )
+        row = history_row(step=training.step, seconds=seconds, batch_size=stage.points.size, estimate=stage.relative, error=error)
         training.history.append(row)
         hooks.report(training)
         with hooks.signals.abandons():

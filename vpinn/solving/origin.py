@@ -111,4 +111,3 @@ def _check_shape(origin: Origin, network: Enriched) -> None:
             f"{list(network.layers)} of {network.activation}; set network.layers and network.activation alike",
             "--from",
         )
-

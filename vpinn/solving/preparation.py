@@ -179,9 +179,7 @@ def _check_exact(problem: Case) -> None:
                 raise InputError("it is not real and finite everywhere in the domain; nothing can be compared with it")
 
 
-def _prepare(
-    problem: Case, settings: Settings, name: str, placement: Placement, trains: bool, origin: Origin | None
-) -> Setup:
+def _prepare(problem: Case, settings: Settings, name: str, placement: Placement, trains: bool, origin: Origin | None) -> Setup:
     if name == Elements.name:
         return dataclasses.replace(_with_elements(problem, settings, placement.home.alone), origin=origin)
     direct = name == LeastSquares.name
@@ -196,9 +194,7 @@ def _prepare(
         objective = objective_for(objectives, trial, width)
         if trial.rows and not problem.enrich and not problem.formulation.pointwise and problem.domain.mesh is not None:
             others = (make_trial(problem, layers=settings.network.layers),)
-        cornered = make_trial(
-            problem, True, not problem.enrich and highest_order(problem) <= 2, settings.network.layers
-        )
+        cornered = make_trial(problem, True, not problem.enrich and highest_order(problem) <= 2, settings.network.layers)
         if cornered.corners:
             others += (cornered,)
     elif not trains:

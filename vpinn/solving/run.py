@@ -174,9 +174,7 @@ def _origin(start: str | os.PathLike[str] | None, folder: Path | None, resume: b
     return origin
 
 
-def _begin(
-    strategy: Strategy, state: State, folder: Path, resume: bool, group: Group, origin: Origin | None
-) -> State:
+def _begin(strategy: Strategy, state: State, folder: Path, resume: bool, group: Group, origin: Origin | None) -> State:
     """Prepare the run folder; return the given state or, if the run is resumed, the state of its checkpoint."""
     problem, placement = strategy.problem, _with(strategy.placement, group)
     described = run_folder.describe(problem, strategy.settings, strategy.plan.method.name, placement)

@@ -23,9 +23,7 @@ from vpinn.solving.steps import Steps
 from vpinn.solving.strategy import Strategy
 
 
-def make_strategy(
-    problem: Case, settings: Settings, placement: Placement, origin: Origin | None = None
-) -> Strategy:
+def make_strategy(problem: Case, settings: Settings, placement: Placement, origin: Origin | None = None) -> Strategy:
     """Return the strategy for a problem, ready to start.
 
     Args:

@@ -67,9 +67,7 @@ def members(file: str | Path, vary: Sequence[str], changes: Sequence[str] = (), 
     return found
 
 
-def run_all(
-    runs: Sequence[Member], solve: Callable[[Member], Solution], resume: bool = False
-) -> Iterator[Member]:
+def run_all(runs: Sequence[Member], solve: Callable[[Member], Solution], resume: bool = False) -> Iterator[Member]:
     """Solve the runs one after the other, and yield each with its metrics.
 
     Args:

@@ -199,12 +199,15 @@ class Softplus(Activation):
         return p * ((1 - 2 * t) ** 2 - 2 * p)
 
 
-ACTIVATIONS: Final[Mapping[str, Activation]] = Extended("activations", {
-    "tanh": Tanh(),
-    "sin": Sine(),
-    "swish": Swish(),
-    "softplus": Softplus(),
-})
+ACTIVATIONS: Final[Mapping[str, Activation]] = Extended(
+    "activations",
+    {
+        "tanh": Tanh(),
+        "sin": Sine(),
+        "swish": Swish(),
+        "softplus": Softplus(),
+    },
+)
 """Name in a problem file → activation."""
 
 

@@ -43,8 +43,7 @@ def jet_jacobian(network: Network, theta: Tensor, x: Tensor, keys: Keys, slopes:
     """
     if any(len(derivative) > 2 for _, derivative in keys):
         raise InputError(
-            'Jacobians exist for derivatives up to order two only; use solver.method = "lbfgs", or a form with '
-            "lower derivatives"
+            'Jacobians exist for derivatives up to order two only; use solver.method = "lbfgs", or a form with lower derivatives'
         )
     pairs = sorted({derivative for _, derivative in keys if len(derivative) == 2})
     directions = sorted({i for _, derivative in keys for i in derivative})

@@ -14,9 +14,7 @@ Slopes = dict[tuple[int, Jet], Node]
 """Number of a residual, and the jet (a value or derivative of the network) by which it is differentiated → its node."""
 
 
-def residual_slopes(
-    problem: Problem, trial: Trial, residuals: Sequence[ufl.core.expr.Expr]
-) -> tuple[Graph, list[Node], Slopes]:
+def residual_slopes(problem: Problem, trial: Trial, residuals: Sequence[ufl.core.expr.Expr]) -> tuple[Graph, list[Node], Slopes]:
     """Return the graph of scalar residuals, their nodes, and the nodes of their derivatives that are not zero."""
     known = {u.function: trial.unknowns[u.name] for u in problem.unknowns}
     graph = Graph(frozenset({trial.function.count()}))

@@ -111,9 +111,7 @@ class Trial:
         return replace(self, unknowns=unknowns, scales=scales)
 
 
-def make_trial(
-    problem: Case, rows: bool = False, corners: bool = False, layers: Sequence[int] | None = None
-) -> Trial:
+def make_trial(problem: Case, rows: bool = False, corners: bool = False, layers: Sequence[int] | None = None) -> Trial:
     """Return the trial space of a problem.
 
     Args:
