@@ -15,7 +15,6 @@ from vpinn.output.film import film
 from vpinn.output.tables import FAILED, Rows, failed_checks, solution_rows
 from vpinn.output.verdict import verdict
 from vpinn.problem import Problem
-from vpinn.run_files import REPORT
 from vpinn.solution import Solution
 from vpinn.solution_in_time import SolutionInTime
 from vpinn.storage import read_regular, write_atomic
@@ -114,8 +113,8 @@ def write_report(solution: Solution, folder: Path) -> Path:
     if run is not None:
         parts.append(f"<h2>Machine and versions</h2>\n{_code(_machine(run))}")
     page = _PAGE.format(title=_shown(solution.problem.title or folder.name), body="\n".join(parts))
-    write_atomic(folder / REPORT, page.encode())
-    return folder / REPORT
+    write_atomic(folder / "report.html", page.encode())
+    return folder / "report.html"
 
 
 def _table(rows: Rows) -> str:
