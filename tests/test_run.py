@@ -27,8 +27,8 @@ TEXT = """
 mesh = "meshes/square.vtu"
 [unknowns]
 u = "scalar"
-[constants]
-k = 2.0
+[fields]
+k = { file = "k.csv" }
 [form]
 energy = "0.5*k*inner(grad(u), grad(u))*dx - u*dx"
 [[boundary]]
@@ -60,6 +60,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     points = np.column_stack([mesh.nodes, np.zeros(len(mesh.nodes))])
     meshio.write(folder / "meshes" / "square.vtu", meshio.Mesh(points, [("triangle", mesh.cells)]))
     (folder / "truth.csv").write_text("x,y,u\n0.5,0.5,0.03684\n")
+    (folder / "k.csv").write_text("x,y,k\n0,0,2\n1,0,2\n0,1,2\n1,1,2\n")
     (folder / "problem.toml").write_text(TEXT)
     return folder
 
@@ -85,7 +86,7 @@ def simple(**sections: Any) -> vpinn.Problem:
 def test_a_run_folder_and_back(problem: vpinn.Problem, files: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     solution = solve(problem, folder, threads=1)
-    assert {path.name for path in folder.iterdir() if path.is_file()} == FILES | {"truth.csv"}
+    assert {path.name for path in folder.iterdir() if path.is_file()} == FILES | {"truth.csv", "k.csv"}
     assert (folder / "problem.toml").read_text() == TEXT
     assert (folder / "meshes" / "square.vtu").read_bytes() == (files / "meshes" / "square.vtu").read_bytes()
     record = json.loads((folder / "run.json").read_text())
@@ -190,10 +191,11 @@ def test_changed_files_and_threads_are_not_resumed(problem: vpinn.Problem, files
     run = tmp_path / "run"
     solve(problem, run, threads=1)
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
-    folder, name = shutil.copytree(files, tmp_path / "changed"), "meshes/square.vtu"
-    (folder / name).write_bytes((folder / name).read_bytes() + b"\n")
-    with pytest.raises(vpinn.InputError, match=f"but file.{name} changed"):
-        solve(vpinn.read_problem(folder / "problem.toml"), run, resume=True, threads=1)
+    for name in ("meshes/square.vtu", "k.csv"):
+        folder = shutil.copytree(files, tmp_path / "changed", dirs_exist_ok=True)
+        (folder / name).write_bytes((folder / name).read_bytes() + b"\n")
+        with pytest.raises(vpinn.InputError, match=f"but file.{name} changed"):
+            solve(vpinn.read_problem(folder / "problem.toml"), run, resume=True, threads=1)
     with pytest.raises(vpinn.InputError, match="--threads was 1, now it is 2; resume with --threads 1"):
         solve(problem, run, resume=True, threads=2)
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before

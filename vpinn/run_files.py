@@ -15,8 +15,9 @@ from vpinn.errors import InputError, StorageError
 from vpinn.storage import inside, read_regular
 
 CHECKPOINT, RUN, METRICS, HISTORY, PROBLEM = "checkpoint.npz", "run.json", "metrics.json", "history.csv", "problem.toml"
+REPORT = "report.html"
 FIELDS = tuple(f"solution.{kind}" for kind in ("vtu", "pvd", "xdmf", "csv", "npz"))
-OWN = (CHECKPOINT, METRICS, HISTORY, "report.html", "figures", *FIELDS)
+OWN = (CHECKPOINT, METRICS, HISTORY, REPORT, "figures", *FIELDS)
 """Files that a run writes, besides its record (`RUN`) and the copies of the problem file and of the files it names."""
 
 

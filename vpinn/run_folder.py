@@ -138,9 +138,9 @@ def resumed(folder: Path, record: dict[str, Any], device: torch.device) -> tuple
     """
     before = read_json(folder / RUN) or {}
     changed = _changes(before.get("settings", {}), record["settings"])
-    mesh = (record["settings"].get("domain") or {}).get("mesh")  # the reference file may change: training does not use it
-    lists = [given["file"] for given in record["settings"].get("constants", {}).values() if isinstance(given, dict)]
-    other = [name for name in (mesh, *lists) if before.get("files", {}).get(name) != record["files"].get(name)]
+    reference = (record["settings"].get("reference") or {}).get("file")  # may change: training does not use it
+    known = before.get("files", {})
+    other = [name for name, digest in record["files"].items() if name != reference and known.get(name) != digest]
     changed = changed or "".join(f"file.{name}" for name in other[:1])
     if changed:
         raise InputError(f"{folder}: --resume needs the settings of the run, but {changed} changed; start anew with --overwrite")

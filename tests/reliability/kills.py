@@ -43,8 +43,13 @@ METHODS = {
     "family": "",
     "inverse": "",
     "many dimensions": "features = 60",
+    "march of elements": "tolerance = 1e-3",
+    "reptile": "steps = 12",
+    "maml": "steps = 4",
+    "from a run": "steps = 40",
     "compare": "steps = 30",
     "noise": "",
+    "sweep": "steps = 30",
 }
 """Method, or command that is no "solve", and what else its problem file says."""
 TICK = 2.0**-10
@@ -74,8 +79,7 @@ checkpoint = 0.01
 """
 IN_TIME = """
 [domain]
-shape = "interval"
-cells = 3
+{shape}
 time = [0, 0.1]
 [unknowns]
 u = "scalar"
@@ -86,9 +90,9 @@ on = "all"
 value = "x*t"
 [[boundary]]
 on = "initial"
-value = "sin(pi*x)"
+value = "{initial}"
 [reference]
-exact = {{ u = "exp(-pi**2*t)*sin(pi*x) + x*t" }}
+{reference}
 [output]
 formats = ["csv"]
 [solver]
@@ -117,6 +121,14 @@ FAMILY = """
 weak = "k*inner(grad(u), grad(v))*dx + u*v*dx - 9*sin(3*x)*v*dx"
 [parameters]
 k = [1.0, 2.0]
+"""
+LEARN = """
+[network]
+layers = [6]
+[learn]
+members = 3
+adapt = 20
+unseen = 1
 """
 INVERSE = """
 [form]
@@ -150,6 +162,8 @@ OTHERS = {
     "family": SQUARE + FAMILY + OUTPUT,
     "inverse": SQUARE + INVERSE + OUTPUT,
     "many dimensions": MANY + OUTPUT,
+    "reptile": SQUARE + FAMILY + LEARN + OUTPUT + 'method = "reptile"\n',
+    "maml": SQUARE + FAMILY + LEARN + OUTPUT + 'method = "maml"\n',
 }
 """Problem files of methods that are chosen by what the file asks for."""
 MARKS = (
@@ -157,8 +171,24 @@ MARKS = (
 )  # fmt: skip
 """Files in the order in which a run writes them."""
 RECORDS = {"compare": "comparison.json", "noise": "noise.npz"}
-"""What there is to go on from, of commands that are no "solve"."""
+"""What there is to go on from, of commands whose results depend on measured time."""
 TIMES = ("seconds", "processor_seconds", "peak_memory_mb")
+BY_TIME = "ways"
+"""What learning is worth at equal times: it depends on measured time."""
+SWEPT = ("seed=1", "seed=2")
+MARCHES = {
+    "march": {
+        "shape": 'shape = "interval"\ncells = 3',
+        "initial": "sin(pi*x)",
+        "reference": 'exact = { u = "exp(-pi**2*t)*sin(pi*x) + x*t" }',
+    },
+    "march of elements": {
+        "shape": 'shape = "disk"\ncells = 2',
+        "initial": "1 - x**2 - y**2",
+        "reference": "fem = { degree = 2 }",
+    },
+}
+"""Problems in time on features, and on elements."""
 
 
 def write(folder: Path, method: str) -> Path:
@@ -167,22 +197,36 @@ def write(folder: Path, method: str) -> Path:
     path = folder / "problem.toml"
     form = 'strong = "-div(grad(u)) - 4"' if method == "spring" else 'energy = "0.5*inner(grad(u), grad(u))*dx - 4*u*dx"'
     fem = "" if method in ("spring", "elements") else "fem = { degree = 2 }"
-    name = "adam" if method in RECORDS else method.partition(",")[0]
-    text = IN_TIME if method == "march" else TEXT
+    name = method.partition(",")[0] if method not in (*RECORDS, "sweep", "from a run") else "adam"
     more = METHODS[method]
-    path.write_text(OTHERS[method] + more if method in OTHERS else text.format(method=name, form=form, fem=fem, more=more))
+    if method in OTHERS:
+        path.write_text(OTHERS[method] + more)
+    elif method in MARCHES:
+        path.write_text(IN_TIME.format(**MARCHES[method], method="march", more=more))
+    else:
+        path.write_text(TEXT.format(method=name, form=form, fem=fem, more=more))
     return path
 
 
 def asked(path: Path, method: str) -> list[str]:
     """Return the command of a method, with --resume if there is a run to continue."""
-    run = path.parent / "run"
+    run, common = path.parent / "run", [str(path), "-q", "-o", str(path.parent / "run")]
     if method in RECORDS:
         how = ["--resume"] if (run / RECORDS[method]).exists() else []
         more = ["--quick"] if method == "noise" else ["--threads", "1", "--seeds", "2", "--vary", "batch.size=full,16"]
-        return [method, str(path), "-q", "-o", str(run), *more, *how]
+        return [method, *common, *more, *how]
+    if method == "sweep":
+        return ["sweep", *common, "--vary", "solver.seed=1,2", *(["--resume"] if (run / SWEPT[0] / "run.json").exists() else [])]
     how = ["--resume"] if (run / "checkpoint.npz").exists() else ["--overwrite"] if (run / "run.json").exists() else []
-    return ["solve", str(path), "-q", "--threads", "1", "-o", str(run), *how]
+    start = ["--from", str(origin(path.parent))] if method == "from a run" and "--resume" not in how else []
+    return ["solve", *common, "--threads", "1", *start, *how]
+
+
+def origin(folder: Path) -> Path:
+    """Return the folder of a run to start from, solved where there is none."""
+    if not (folder / "origin" / "run").exists():
+        finish(write(folder / "origin", "adam"), "adam", figures=False)
+    return folder / "origin" / "run"
 
 
 def settle_clocks() -> None:
@@ -239,20 +283,30 @@ def finish(path: Path, method: str, figures: bool) -> float:
 
 def outcome(run: Path, method: str) -> dict[str, Any]:
     """Return all results of a run except times: arrays to the last bit, metrics, fields, and names of files."""
-    from vpinn.optimization import COLUMNS, load_arrays
-
     if method in RECORDS:
         files = sorted(path for path in run.rglob("*") if path.is_file())
         return {str(path.relative_to(run)): path.read_bytes() for path in files}
+    if method == "sweep":
+        found = {f"{name}: {key}": value for name in SWEPT for key, value in results(run / name).items()}
+        return found | {"files": sorted(str(path.relative_to(run)) for path in run.rglob("*"))}
+    return results(run)
+
+
+def results(run: Path) -> dict[str, Any]:
+    """Return what a run folder has of one run, except times."""
+    from vpinn.optimization import COLUMNS, load_arrays
 
     arrays, meta = load_arrays(run / "checkpoint.npz")
     found: dict[str, Any] = {name: array.tobytes() for name, array in arrays.items() if name != "history"}
     found["history"] = np.delete(arrays["history"], COLUMNS.index("seconds"), axis=1).tobytes()
     metrics = json.loads((run / "metrics.json").read_text())
-    metrics.get("fem", {}).pop("seconds", None)
+    for part in ("fem", "learning"):
+        for name in (*TIMES, BY_TIME):
+            metrics.get(part, {}).pop(name, None)
     found["metrics"] = {name: value for name, value in metrics.items() if name not in TIMES}
     found["generator"], found["stopped"] = meta["generator"], meta["stopped"]
-    found["field"] = (run / "solution.csv").read_bytes()
+    field = run / "solution.csv"
+    found["field"] = field.read_bytes() if field.exists() else b""
     found["files"] = sorted(str(path.relative_to(run)) for path in run.rglob("*"))
     return found
 
@@ -271,7 +325,7 @@ def killed(path: Path, method: str, kills: int, seconds: float, generator: rando
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         done += 1
-        reached = [name for name in MARKS if (run / name).exists()]
+        reached = [name for name in MARKS if any(run.rglob(name))]
         yield reached[-1] if reached else "nothing"
     finish(path, method, figures)
 

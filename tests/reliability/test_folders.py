@@ -20,6 +20,7 @@ from vpinn.problem.reference import read_reference
 from vpinn.storage import LOCK, PART, claimed, inside, read_regular, write_atomic
 
 TEXT = membrane(network="layers = [4]", solver='method = "adam"\nsteps = 3', output='formats = ["csv"]')
+SWEEP = ("sweep", "--vary", "solver.seed=1,2")
 QUIET = ("-q", "--threads", "1")
 
 
@@ -70,14 +71,18 @@ def test_a_problem_file_cannot_choose_a_folder_of_other_files(file: Path, capsys
     assert snapshot(Path()) == before
 
 
-@pytest.mark.parametrize("command", ["noise", "compare"])
-def test_links_of_default_folders_do_not_lead_out(command: str, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("command", "folder"), [(("noise",), "heat/noise"), (("compare",), "heat-compare"), (SWEEP, "heat/sweep")]
+)
+def test_links_of_default_folders_do_not_lead_out(
+    command: tuple[str, ...], folder: str, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     Path("other").mkdir()
-    link = Path("results/heat/noise" if command == "noise" else "results/heat-compare")
+    link = Path("results", folder)
     link.parent.mkdir(parents=True)
     link.symlink_to(Path("other").absolute())
     file.write_text(TEXT + "[reference]\nexact = { u = '0' }\n")
-    assert "outside" in refused(capsys, command, str(file))
+    assert "outside" in refused(capsys, command[0], str(file), *command[1:])
     assert list(Path("other").iterdir()) == []
 
 
@@ -179,7 +184,7 @@ def holder(tmp_path: Path) -> Any:
     process.join()
 
 
-@pytest.mark.parametrize("command", [("solve",), ("solve", "--overwrite"), ("compare",), ("noise",)])
+@pytest.mark.parametrize("command", [("solve",), ("solve", "--overwrite"), ("compare",), ("noise",), SWEEP])
 def test_a_second_run_into_a_folder_is_refused(
     command: tuple[str, ...], holder: Any, file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -181,9 +181,9 @@ def test_the_verdict_comes_first(metrics: dict[str, Any], expected: str) -> None
 def test_a_sweep_is_one_run_per_value(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The mean of u'' = −1/k between zeros is 1/(12k); runs that have ended are kept."""
+    """The mean of u'' = −1/k between zeros is 1/(12k); finished runs are kept if nothing has changed."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("vpinn.output.publish", lambda solution, folder: {})
+    monkeypatch.setattr("vpinn.output.publish", lambda solution, folder: {"report": (folder / "report.html").write_text("")})
     Path("bar.toml").write_text(
         '[domain]\nshape = "interval"\ncells = 2\n[unknowns]\nu = "scalar"\n[constants]\nk = 1\n[form]\n'
         'energy = "0.5*k*inner(grad(u), grad(u))*dx - u*dx"\n[[boundary]]\non = "all"\nvalue = 0\n'
@@ -194,10 +194,17 @@ def test_a_sweep_is_one_run_per_value(
     assert [float(row["mean"]) for row in rows] == [pytest.approx(1 / 12), pytest.approx(1 / 48)]
     assert [row["constants.k"] for row in rows] == ["1", "4"]
     assert Path("results/bar/sweep/sweep.png").read_bytes().startswith(b"\x89PNG")
-    before = Path("results/bar/sweep/k=1/metrics.json").read_bytes()
-    assert main(["sweep", "bar.toml", "--vary", "constants.k=1,4,5", "--resume"]) == 0
+    begun: list[Any] = []
+    monkeypatch.setattr("vpinn.solving.solve", lambda problem, *a, **k: begun.append(problem) or solve(problem, *a, **k))
+    Path("results/bar/sweep/k=4/report.html").unlink()  # as if it had been killed while figures were drawn
+    again = ["sweep", "bar.toml", "--vary", "constants.k=1,4,5", "--resume"]
+    assert main(again) == 0
     assert re.search(r"k=5 +mean 0\.0166\S+ ± \S+", capsys.readouterr().out)
-    assert Path("results/bar/sweep/k=1/metrics.json").read_bytes() == before
+    assert [problem.settings.constants["k"] for problem in begun] == [4.0, 5.0]
+    assert Path("results/bar/sweep/k=4/report.html").exists()
+    assert main([*again, "--set", "form.energy=0.5*k*inner(grad(u), grad(u))*dx - 2*u*dx"]) == 2
+    assert "form.energy changed; start anew with --overwrite" in capsys.readouterr().err
+    assert main(["solve", "bar.toml", "-q"]) == 0  # beside the folder of the sweep
     wrong = {"constants.k": "expected section.key=value,value", "constants.k=1,x": "constants.k must be a number"}
     for vary, message in wrong.items():
         assert main(["sweep", "bar.toml", "--vary", vary]) == 2

@@ -122,7 +122,7 @@ def solve(  # noqa: PLR0913 (one argument per option)
 
         field_formats(problem)
         if output is None:
-            group.by_first(lambda: check_unused(directory, "run.json", ("noise",)))
+            group.by_first(lambda: check_unused(directory, "run.json", ("noise", "sweep")))
         if verbose and group.first:
             waiting.end()
             show_problem(problem, device)

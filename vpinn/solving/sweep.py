@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vpinn import run_files
+from vpinn import run_files, run_folder
 from vpinn.errors import InputError
 from vpinn.problem import Case, read_problem
 from vpinn.solution import Solution
@@ -73,12 +74,19 @@ def run_all(runs: Sequence[Member], solve: Callable[[Member], Solution], resume:
     Args:
         runs: as `members` returns them.
         solve: solves one in its folder.
-        resume: keep those that have ended.
+        resume: keep those that have ended with their report, unless their settings or files have changed since.
     """
     for run in runs:
-        known = run_files.read_json(run.folder / run_files.METRICS) if resume else None
+        known = run_files.read_json(run.folder / run_files.METRICS) if resume and _reported(run) else None
         metrics = known if known is not None else dict(solve(run).metrics)
         yield Member(run.values, run.folder, run.problem, metrics)
+
+
+def _reported(run: Member) -> bool:
+    """Return whether the folder holds the report of this very run: of the same settings and files."""
+    record = run_files.read_json(run.folder / run_files.RUN) or {}
+    asked = json.loads(json.dumps(run.problem.source.data)), run_folder.fingerprints(run.problem)
+    return (record.get("data"), record.get("files")) == asked and (run.folder / run_files.REPORT).exists()
 
 
 def _axis(text: str) -> tuple[str, list[str]]:
