@@ -22,6 +22,7 @@ FLOW = (
     "workers",
     "placement",
     "interrupt",
+    "factors",
     "storage",
     "process",
     "waiting",

@@ -33,13 +33,13 @@ def enclosed() -> Problem:
 def test_the_level_of_a_pressure_is_taken_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where it is not, the matrix is singular, its factors are made twice, with three times the entries, and p is arbitrary."""
     module, orders = sys.modules["vpinn.finite_elements.newton"], list[str]()
-    plain = module.splu
+    plain = module.SparseFactors
 
     def noted(matrix: Any, **how: Any) -> Any:
         orders.append(how["permc_spec"])
         return plain(matrix, **how)
 
-    monkeypatch.setattr(module, "splu", noted)
+    monkeypatch.setattr(module, "SparseFactors", noted)
     problem = enclosed()
     found = solve_fem(problem, 3)
     trial = elements_trial(problem, found.space, found.values)

@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse.linalg import splu
 from torch import Tensor
 
 from vpinn.analysis.residual import MAX_DEGREE
 from vpinn.analysis.tangent import Corrected, Seen, Shift, Tangent, make_tangents
 from vpinn.domain import FacetPoints, LagrangeSpace, node_points
 from vpinn.errors import VpinnError
+from vpinn.factors import SparseFactors
 from vpinn.finite_elements import Contact, Kernel, MixedSpace, Motion, Whole, assemble, lower, motions, solver, support_values
 from vpinn.forms import Background, components
 from vpinn.problem import Case
@@ -58,7 +58,7 @@ class Gap:
         here = space.boundary_dofs(self.facets)
         traces = space.values_at(points.cell, points.reference)[:, here]
         weighted = (traces * points.w[:, None]).T.tocsc()
-        values: Array = splu(weighted @ traces).solve(weighted @ -self.value(theta, points)[0])
+        values = SparseFactors(weighted @ traces).solve(weighted @ -self.value(theta, points)[0])
         return here, values
 
 

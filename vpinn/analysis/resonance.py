@@ -11,20 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse.linalg import splu
 
 from vpinn.domain import Mesh, Points, functions_per_cell
 from vpinn.errors import VpinnError
+from vpinn.factors import SparseFactors
 from vpinn.finite_elements import MixedSpace, assemble, rule_degree, solve_fem
 from vpinn.finite_elements.assembly import Discrete
 from vpinn.finite_elements.essential import prescribed
 from vpinn.finite_elements.form import Integrand, integrands
 from vpinn.forms import Background, Value
-from vpinn.interrupt import apart
 from vpinn.problem import Problem
 
 Array = NDArray[np.float64]
@@ -108,7 +106,7 @@ def cancellation(problem: Problem, mesh: Mesh, parts: Sequence[Integrand], degre
         own = mixed.numbers(component)
         rows, kept = numbering[own][free[own]], free[own]
         gram = space.gram().tocsc()[kept][:, kept]
-        inverse = apart(partial(splu, gram.tocsc()))
+        inverse = SparseFactors(gram.tocsc())
         norms = [float(np.sqrt(max(image[rows] @ inverse.solve(image[rows]), 0.0))) for image in (sum(images), *images)]
         if sum(norms[1:]) > 0.0:
             shares.append(norms[0] / sum(norms[1:]))

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse.linalg import splu
 
+from vpinn.factors import ON_DIAGONAL, SparseFactors
 from vpinn.families.elements import Assembled, Discretisation
 from vpinn.finite_elements import integrands, lower
 from vpinn.finite_elements.form import offsets
-from vpinn.interrupt import apart
 from vpinn.problem import member
 
 Array = NDArray[np.float64]
@@ -81,12 +79,9 @@ def positive(matrix: Any) -> Callable[[Array], Array] | None:
 
     Without pivoting, the pivots are those of LDLᵀ, whose signs are those of the eigenvalues (Sylvester's law of inertia).
     """
-    options: dict[str, Any] = {"permc_spec": "MMD_AT_PLUS_A", "diag_pivot_thresh": 0.0, "options": {"SymmetricMode": True}}
     try:
-        factors = apart(partial(splu, matrix.tocsc(), **options))
+        factors = SparseFactors(matrix.tocsc(), **ON_DIAGONAL)
     except RuntimeError:
         return None
-    if not (np.array_equal(factors.perm_r, factors.perm_c) and (factors.U.diagonal() > 0.0).all()):
-        return None
-    solve: Callable[[Array], Array] = factors.solve
-    return solve
+    pivots = factors.pivots
+    return factors.solve if pivots is not None and (pivots > 0.0).all() else None

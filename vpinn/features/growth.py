@@ -52,10 +52,9 @@ def grow(
 ) -> Stage:
     """Return the best stage.
 
-    Growth ends when residual and error estimate are below the tolerance, or when nothing is gained. A residual can
-    be small because the test functions are too few. The error estimate has richer ones; where it shows this, the next stage has
-    richer tests, too, and the stage with the smallest estimate is the best. Where a trial space gains no more, for example
-    because its lift has kinks at the edges of cells, another one that was nearly as good with few features is tried.
+    Growth ends when residual and error estimate are below the tolerance, or when nothing is gained. Where the error estimate,
+    with richer test functions, shows that those of a stage are too few, the next stage has richer ones, too, and the stage with
+    the smallest estimate is best. Where a trial space gains no more, one that was nearly as good with few features is tried.
 
     Args:
         objectives: objectives of a weak or strong problem; see ``least_squares_problem``.
@@ -137,8 +136,7 @@ class Growth:
             verdict = self._guide.judge(stage)
             return {"verdict": None if verdict is None else list(dataclasses.astuple(verdict))}
 
-        found = self._journal.noted(find)["verdict"]
-        if found is None:
+        if (found := self._journal.noted(find)["verdict"]) is None:
             return None
         verdict = Judgement(*found)
         self._guide.told(stage, verdict)

@@ -14,12 +14,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse.linalg import splu
 
 from vpinn.errors import DivergenceError, InputError
+from vpinn.factors import ON_DIAGONAL, SparseFactors
 from vpinn.finite_elements.mixed import MixedSpace
 from vpinn.finite_elements.multilevel import Solver, conjugate_gradients
-from vpinn.interrupt import apart
 
 Array = NDArray[np.float64]
 STEPS = 50
@@ -140,12 +139,12 @@ def factorise(matrix: Any) -> Solver:
     probe = np.cos(np.arange(len(scale)) ** 2)
     diagonal, zeros = matrix.diagonal().real, bool(complement.any())
     saddle = zeros or bool((diagonal > 0.0).any() and (diagonal < 0.0).any())
-    symmetric = {"permc_spec": "MMD_AT_PLUS_A", "diag_pivot_thresh": 0.0 if saddle else 1e-3, "options": {"SymmetricMode": True}}
+    symmetric = {**ON_DIAGONAL, "diag_pivot_thresh": 0.0 if saddle else 1e-3}
     columns = {"permc_spec": "COLAMD", "diag_pivot_thresh": PIVOT}
     filled = (matrix + diags_array(SHARE * complement)).tocsc() if zeros else matrix
     for taken, way in ((filled, symmetric), (matrix, columns)):
         try:
-            factors = apart(partial(splu, taken, **way))
+            factors = SparseFactors(taken, **way)
         except RuntimeError:
             continue
         solve: Solver = partial(_refined, matrix, factors.solve, scale) if saddle and way is symmetric else factors.solve

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,12 +19,11 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from scipy.sparse.linalg import splu
 from torch import Tensor
 
 from vpinn.domain import INITIAL, FacetPoints, LagrangeSpace
 from vpinn.errors import InputError
-from vpinn.interrupt import apart
+from vpinn.factors import ON_DIAGONAL, SparseFactors
 from vpinn.objective.whitening import Whitening
 from vpinn.placement import Placement, host, wide
 
@@ -103,9 +102,8 @@ class DualNorm:
         return self._placement.put(np.linalg.inv(self._block.toarray())) if len(self._free) <= DENSE else None
 
     @cached_property
-    def _factor(self) -> Any:
-        matrix, symmetric = self._block, {"SymmetricMode": True}
-        return apart(partial(splu, matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=symmetric))
+    def _factor(self) -> SparseFactors:
+        return SparseFactors(self._block, **ON_DIAGONAL)
 
     def riesz(self, residual: Tensor) -> Tensor:
         """Return y = G⁻¹r, the coefficients [m] of the Riesz representative of a residual [m]."""

@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse.linalg import splu, spsolve_triangular
+from scipy.sparse.linalg import spsolve_triangular
 from torch import Tensor
 
 from vpinn.domain import LagrangeSpace, assemble_cells
+from vpinn.factors import ON_DIAGONAL, SparseFactors
 from vpinn.interrupt import apart
 from vpinn.placement import host
 
@@ -113,7 +114,7 @@ class Whitening:
     @cached_property
     def _sparse_cholesky(self) -> tuple[Any, NDArray[np.float64], NDArray[np.int64]]:
         """Unit lower factor L, diagonal D and order P of PSPᵀ = LDLᵀ, from an LU factorisation that preserves symmetry."""
-        matrix, symmetric = self._schur, {"SymmetricMode": True}
-        factor = apart(partial(splu, matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=symmetric))
-        assert np.array_equal(factor.perm_r, factor.perm_c)
-        return factor.L.tocsr(), factor.U.diagonal(), np.argsort(factor.perm_c)
+        factors = SparseFactors(self._schur, **ON_DIAGONAL)
+        pivots = factors.pivots
+        assert pivots is not None
+        return factors.lower.tocsr(), pivots, factors.order

@@ -13,10 +13,9 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse.linalg import splu
 
 from vpinn.domain import LagrangeSpace, Points
-from vpinn.interrupt import apart
+from vpinn.factors import SparseFactors
 
 Array = NDArray[np.float64]
 
@@ -125,5 +124,5 @@ def _solve(space: LagrangeSpace, fixed: NDArray[np.int64], boundary: Array, load
     values[fixed] = boundary[fixed]
     right = load[free] - stiffness[free][:, fixed] @ values[fixed]
     block = stiffness[free][:, free]
-    values[free] = apart(lambda: splu(block)).solve(right)
+    values[free] = SparseFactors(block).solve(right)
     return values
