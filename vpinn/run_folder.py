@@ -206,7 +206,7 @@ def arrays_of_space(trial: Trial) -> tuple[Arrays, dict[str, Any]]:
 
 
 @contextlib.contextmanager
-def understood(folder: Path) -> Iterator[None]:
+def understood(folder: Path | None) -> Iterator[None]:
     """Turn errors in the interpretation of a readable checkpoint, which may belong to another problem, into a StorageError.
 
     Raises:
@@ -216,7 +216,7 @@ def understood(folder: Path) -> Iterator[None]:
         yield
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         told = f"it holds no state of a run of this problem ({type(error).__name__})"
-        raise StorageError(f"{folder / CHECKPOINT}: {told}; start anew with --overwrite") from None
+        raise StorageError(f"{Path(folder or '') / CHECKPOINT}: {told}; start anew with --overwrite") from None
 
 
 def space_of(problem: Case, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> tuple[Case, Trial]:

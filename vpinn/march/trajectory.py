@@ -50,8 +50,15 @@ class Trajectory:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array]) -> Trajectory:
-        """Return the trajectory from the arrays of a checkpoint."""
-        return cls(arrays["breaks"], arrays["course"])
+        """Return the trajectory from the arrays of a checkpoint.
+
+        Raises:
+            ValueError: they are none of a trajectory.
+        """
+        breaks, values = arrays["breaks"], arrays["course"]
+        if values.ndim != 3 or breaks.shape != (len(values) + 1,) or not (np.diff(breaks) > 0.0).all():
+            raise ValueError(f"panels {breaks.shape}, values {values.shape}")
+        return cls(breaks, values)
 
     @classmethod
     def of_panels(cls, breaks: Sequence[float] | Array, values: Sequence[Array]) -> Trajectory:

@@ -32,6 +32,8 @@ HASH = "sha256"
 DAMAGED = (
     OSError,
     ValueError,
+    AttributeError,
+    RecursionError,
     KeyError,
     EOFError,
     MemoryError,
@@ -71,19 +73,23 @@ def load_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     """
     try:
         with open_regular(path) as file, np.load(file, allow_pickle=False) as archive:
+            if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.zip.infolist()):
+                raise ValueError("it is compressed")  # what it would take is not known beforehand
             content = {name: archive[name] for name in archive.files}
         if not all(isinstance(one, np.ndarray) for one in content.values()):
             raise ValueError("a member is no array")  # numpy returns those that do not begin as arrays do as bytes
         stored = content.pop(HASH).tobytes()
+        meta = json.loads(content[META].tobytes())
+        version = meta.get("version")
     except FileNotFoundError:
         raise StorageError(f"{path}: there is no checkpoint; run without --resume") from None
     except DAMAGED as error:
         raise StorageError(f"{path}: the checkpoint is damaged ({type(error).__name__}); start anew with --overwrite") from None
     if stored != _digest(content):
         raise StorageError(f"{path}: the checkpoint is damaged (its hash does not match); start anew with --overwrite")
-    meta = json.loads(content.pop(META).tobytes())
-    if meta.get("version") != VERSION:
-        raise StorageError(f"{path}: checkpoint version {meta.get('version')}, expected {VERSION}; start anew with --overwrite")
+    if version != VERSION:
+        raise StorageError(f"{path}: checkpoint version {version}, expected {VERSION}; start anew with --overwrite")
+    del content[META]
     return content, meta
 
 

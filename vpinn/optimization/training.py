@@ -166,7 +166,7 @@ class Training:
             device: device on which the steps work.
 
         Raises:
-            ValueError: the number of samplers' states is out of range.
+            ValueError: a number is none, or the number of samplers' states is out of range.
         """
         others, placed = ("history", "learned."), meta.get("placed", ())
         tensors = {
@@ -181,6 +181,10 @@ class Training:
         generator = np.random.default_rng()
         generator.bit_generator.state = meta["generator"]
         numbers = meta["numbers"]
+        for name, value in numbers.items():
+            counted = name in ("step", "rollbacks", "idle", "astray")
+            if type(value) not in ((int,) if counted else (int, float)) or (counted and value < 0):
+                raise ValueError(f"{name} is {value!r}")
         if not 0 <= meta["learned"] <= MEASURES:
             raise ValueError(f"the checkpoint lists {meta['learned']} measures; 0 to {MEASURES} are possible")
         return cls(

@@ -40,7 +40,7 @@ from vpinn.metrics import Metrics
 from vpinn.objective import Objective
 from vpinn.optimization import COLUMNS, Training, history_row
 from vpinn.optimization.training import history_of_rows
-from vpinn.run_folder import network_of
+from vpinn.run_folder import network_of, understood
 from vpinn.solving.cornered import cornered
 from vpinn.solving.element_stages import CHEAP
 from vpinn.solving.elements import Rival, make_rival, note_stage, outcome_of
@@ -188,14 +188,11 @@ class LeastSquaresStrategy(SteadyStrategy):
 
     def _resumed(self, state: State, hooks: Hooks) -> Callable[[], Outcome]:
         """Return the outcome of growth that had ended when its checkpoint was written."""
-        with hooks.signals.abandons():
+        with hooks.signals.abandons(), understood(hooks.folder):
             trial, objective = self._restored(state)
             estimator = make_estimator(self.setup.problem, trial, state.record["degree"] or None)
-        state.record = {
-            "width": state.record["width"],
-            "degree": tests_degree(objective),
-            "best": state.record.get("best", state.training.step),
-        }
+        best = state.record.get("best", state.training.step)
+        state.record = {"width": state.record["width"], "degree": tests_degree(objective), "best": best}
         return self._concluded(state, hooks, trial, objective, estimator)
 
     def _concluded(
@@ -287,7 +284,7 @@ class LeastSquaresStrategy(SteadyStrategy):
     def _restored(self, state: State) -> tuple[Trial, Objective]:
         """Return the trial space and the objective of the best stage, from a checkpoint."""
         record = state.record
-        trial = next(trial for trial in self._trials if (trial.rows, trial.corners) == (record["rows"], record["corners"]))
+        [trial] = [trial for trial in self._trials if (trial.rows, trial.corners) == (record["rows"], record["corners"])]
         state.training.stopped, network = record["stopped"], network_of(trial, record)
         assert isinstance(network, Features)
         whole = self._objectives.of(trial, record["width"], record["degree"])

@@ -37,6 +37,7 @@ from vpinn.solving.march_outcome import MarchOutcome, true_gap
 from vpinn.solving.steady import imposed_of
 from vpinn.solving.strategy import Hooks, Outcome, State, Strategy
 
+PARTS = ("relative_l2", "relative_h1", "relative_l2_final", "relative_h1_final")
 ENDED = ("tolerance", "grown", "collapse")
 """Reasons for the end of the marches after which only the assessment is left."""
 KEPT = ("asked", "estimate", "ended", "answers")
@@ -185,7 +186,9 @@ def _plain(estimate: Distance) -> dict[str, Any]:
 
 def _estimate(known: Mapping[str, Any]) -> Distance:
     """Return the error estimate from such values."""
-    return Distance(**{**known, "curve": np.array(known["curve"])})
+    unknowns = {name: {key: float(own[key]) for key in PARTS} for name, own in known["unknowns"].items()}
+    curve = np.array(known["curve"], dtype=np.float64).reshape(-1, 2)
+    return Distance(**{**known, "unknowns": unknowns, "curve": curve})
 
 
 def arrays_of_stage(stage: MarchStage) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, Any]]:

@@ -12,6 +12,10 @@ from vpinn.trial.polynomials import FAMILIES
 from vpinn.trial.trial import ROWS, Trial, make_trial
 
 
+MOST = 1000
+"""Largest degree of a polynomial that a checkpoint may hold."""
+
+
 def few_trial(problem: Case, terms: Sequence[Term], penalised: bool = False) -> Trial:
     """Return the trial space of sums of given functions, with the conditions of a problem.
 
@@ -37,6 +41,12 @@ def stored(trial: Trial) -> dict[str, Any]:
 
 
 def restored(problem: Case, kept: Mapping[str, Any]) -> Trial:
-    """Return the trial space of which ``stored`` has kept this."""
+    """Return the trial space of which ``stored`` has kept this.
+
+    Raises:
+        ValueError: a degree is larger than any that was kept.
+    """
     terms = [tuple((int(i), int(degree)) for i, degree in term) for term in kept["terms"]]
+    if any(degree > MOST for term in terms for _, degree in term):
+        raise ValueError(f"degrees above {MOST}")
     return few_trial(problem, terms, kept["penalised"])
