@@ -12,7 +12,7 @@ import vpinn
 from vpinn.domain import Domain, Hypercube, rectangle
 from vpinn.objective import curvature, make_objective
 from vpinn.optimization import train
-from vpinn.optimization.projection import few_points, last_layer, projected
+from vpinn.optimization.projection import few_points, projected
 from vpinn.solving import Setup, prepare
 from vpinn.trial import make_trial
 from vpinn.trial.jacobian import last_layer_jacobian
@@ -45,7 +45,7 @@ def test_the_last_layer_is_solved_for(form: str, layers: list[int]) -> None:
     setup = prepared(form, layers)
     network, objective = setup.trial.network, setup.objective
     assert setup.begun is not None
-    theta, last = setup.begun.solved, last_layer(network)
+    theta, last = setup.begun.solved, network.last
     gradient, found = objective.gradient(theta)[1][last], curvature(objective, theta)
     diagonal = found.diagonal[last]
     assert (gradient.abs() <= 1.01e-3 * diagonal * theta[last].abs() + 1e-9 * diagonal.max()).all()
@@ -97,7 +97,7 @@ def test_a_nonlinear_problem_takes_newton_steps() -> None:
         solver={"method": "adam"},
     )
     setup = prepare(problem)
-    objective, last = setup.objective, last_layer(setup.trial.network)
+    objective, last = setup.objective, setup.trial.network.last
     assert setup.begun is not None
     flat = setup.begun.solved.clone()
     flat[last] = 0.0
@@ -241,6 +241,6 @@ def test_rows_of_squares_give_their_gradient(form: str) -> None:
     objective, network = setup.objective, setup.trial.network
     theta, parts = setup.start().theta + 0.1, list(objective.parts())
     slope = curvature(objective, theta, parts, last_layer_jacobian).slope
-    gradient = objective.sampled(theta, parts)[1][last_layer(network)]
+    gradient = objective.sampled(theta, parts)[1][network.last]
     assert slope is not None
     assert float((slope - gradient).norm()) <= 1e-12 * float(gradient.norm())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -94,15 +94,15 @@ class Growth:
         self._pace: tuple[float, Stage] | None = None  # seconds of the last stage per second as counted
         self._stages = Stages(objectives, method.stream, method.aim)
 
-    def candidates(self, trials: Sequence[Trial]) -> list[TriedSpace]:
-        """Return the trial spaces in ascending order of their residual for few features."""
-        return self._compared(trials, self._good)
+    def candidates(self, trials: Sequence[Trial], hasty: bool = True) -> list[TriedSpace]:
+        """Return the trial spaces in ascending order of their residual for few features, found now or read from the journal.
 
-    def _compared(self, trials: Sequence[Trial], enough: Callable[[Step], bool]) -> list[TriedSpace]:
-        """Return the compared trial spaces, computed now or read from the journal; ``enough`` ends the search for a recipe."""
+        If ``hasty``, the search for a recipe ends at one that is good enough.
+        """
 
         def find() -> Note:
             width = min(PILOT, self.method.widths[-1])
+            enough = self._good if hasty else lambda step: False
             found.extend(compare_spaces(self.objectives, trials, self.method.stream, width, enough))
             return note_of_candidates(found, trials)
 
@@ -169,12 +169,12 @@ class Growth:
             if course.limit <= rounding:
                 return replace(best, converged=True)
             if candidate.hasty and not self._converged(best):
-                return self.run(self._compared([candidate.trial], lambda step: False)[0], other)
+                return self.run(self.candidates([candidate.trial], hasty=False)[0], other)
             gained = stage.width < PATIENCE or stage.fit.residual * GAIN ** math.log2(course.leap) < limit
             course = self._following(course, stage, gained)
         if course.done:
             return replace(course.stage, converged=True)
-        return min(self._judged, key=_first)[1] if self._judged and not self.ended else course.stage
+        return min(self._judged, key=lambda pair: pair[0])[1] if self._judged and not self.ended else course.stage
 
     def _begun(self, candidate: TriedSpace, other: Stage | None, rounding: float) -> Growing:
         """Return the state at the start of growth in a trial space."""
@@ -222,7 +222,7 @@ class Growth:
         verdict, degree = self._judge(best), tests_degree(best.objective)
         if verdict is None:
             return replace(course, width=0)
-        rises = 0 < degree < HIGHEST_TEST_DEGREE and verdict.absolute <= min(self._judged, key=_first)[0]
+        rises = 0 < degree < HIGHEST_TEST_DEGREE and verdict.absolute <= min(self._judged, key=lambda pair: pair[0])[0]
         richer = replace(course, least=degree + RICHER, limit=math.inf)
         if best.relative <= self.method.aim:
             known = course.width, verdict.relative / self.method.slack
@@ -244,17 +244,18 @@ class Growth:
 
     def _converged(self, stage: Stage) -> bool:
         """Return whether residual and error estimate have reached the target."""
-        if stage.relative > self.method.aim:
-            return False
-        verdict = self._judge(stage)
-        return verdict is None or verdict.relative <= self.method.slack * self.method.aim
+        return self._within(stage, self.method.aim, self.method.slack * self.method.aim)
 
     def _will_do(self, stage: Stage) -> bool:
         """Return whether residual and error estimate are below the tolerance."""
-        if stage.relative > self.method.tolerance:
+        return self._within(stage, self.method.tolerance, self.method.tolerance)
+
+    def _within(self, stage: Stage, residual: float, estimate: float) -> bool:
+        """Return whether residual and error estimate are within bounds; a stage whose residual is not gets no estimate."""
+        if stage.relative > residual:
             return False
         verdict = self._judge(stage)
-        return verdict is None or verdict.relative <= self.method.tolerance
+        return verdict is None or verdict.relative <= estimate
 
     def _beaten(self, stage: Stage) -> bool:
         """Return whether another method is better than a stage already, which ends growth."""
@@ -294,7 +295,3 @@ class Growth:
         unknowns = Evaluator.of(self._problem, trial, [u.function for u in self._problem.unknowns])
         nothing = torch.zeros(trial.network.size, dtype=torch.float64, device=HOST)
         return float(np.abs(unknowns(nothing, points.take(range(points.size)))).max())
-
-
-def _first(pair: tuple[float, Stage]) -> float:
-    return pair[0]

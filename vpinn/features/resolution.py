@@ -126,7 +126,7 @@ def tested_rule(mesh: Mesh | None, degree: int) -> int:
     return most if full < DEAR * fewer else most - 1
 
 
-def ours(problem: Case) -> bool:
+def quadrature_is_free(problem: Case) -> bool:
     """Return whether the number of quadrature points may be chosen: a Gauss rule without a given degree, on all points."""
     quadrature = problem.settings.quadrature
     free = quadrature_rule(problem, problem.settings)[0] == "gauss" and quadrature.degree is None
@@ -138,7 +138,7 @@ def sufficient_rule(problem: Case, columns: int) -> tuple[int, int]:
     degree = quadrature_degree(problem, problem.settings)
     refine = problem.settings.quadrature.refine
     mesh = problem.domain.mesh
-    if mesh is None or not ours(problem):
+    if mesh is None or not quadrature_is_free(problem):
         return degree, refine
     wanted = ROWS * columns / (mesh.n_cells * max(1, len(problem.formulation.equations)))
     while len(gauss(mesh.cell, degree).weights) * 2 ** (mesh.dimension * refine) < wanted:
@@ -151,7 +151,7 @@ def most_features(objectives: Objectives, trial: Trial) -> float:
     problem = objectives.problem
     if problem.formulation.pointwise:
         equations = len(problem.formulation.equations)
-        return math.inf if ours(problem) else objectives.of(trial, 1).size * equations / trial.network.outputs
+        return math.inf if quadrature_is_free(problem) else objectives.of(trial, 1).size * equations / trial.network.outputs
     bubbles, mesh = problem.settings.test_space.kind == "bubbles", problem.domain.mesh
     return math.inf if mesh is None else mesh.n_cells * functions_per_cell(mesh, HIGHEST_TEST_DEGREE, bubbles) / ROWS
 

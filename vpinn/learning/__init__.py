@@ -8,7 +8,7 @@ How further members are then solved, and what that is worth, is told by `vpinn.s
 """
 
 from vpinn.learning.learn import FEATURES, Learning
-from vpinn.learning.members import FamilyMember, Members, begun, last_layer_solved, solve_last_layer
+from vpinn.learning.members import FamilyMember, Members, begun, last_layer_solved
 from vpinn.learning.reused import reused_batch
 
-__all__ = ["FEATURES", "FamilyMember", "Learning", "Members", "begun", "last_layer_solved", "reused_batch", "solve_last_layer"]
+__all__ = ["FEATURES", "FamilyMember", "Learning", "Members", "begun", "last_layer_solved", "reused_batch"]

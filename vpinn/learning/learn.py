@@ -13,7 +13,7 @@ from vpinn.learning.members import Array, FamilyMember, Members
 from vpinn.optimization import Training
 from vpinn.optimization.meta import FeatureLearner, Learner
 from vpinn.optimization.method import Adam, Closure
-from vpinn.optimization.projection import ALL, few_points, last_layer
+from vpinn.optimization.projection import ALL, few_points
 from vpinn.optimization.schedule import Schedule
 
 FEATURES = "features"
@@ -50,7 +50,7 @@ class Learning:
     @cached_property
     def features(self) -> FeatureLearner:
         """How the hidden layers of features move."""
-        return FeatureLearner(last_layer(self.those[0].trial.network))
+        return FeatureLearner(self.those[0].trial.network.last)
 
     def start(self, seed: int) -> Training:
         """Return the state before the first step."""

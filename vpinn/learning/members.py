@@ -132,11 +132,6 @@ def begun(problem: Case, settings: Settings, placement: Placement, name: str) ->
     return make_start(problem, make_trial(problem, layers=settings.network.layers), made, placement)
 
 
-def solve_last_layer(problem: Case, trial: Trial, theta: Tensor) -> Tensor:
-    """Return the parameters [size] of ``last_layer_solved``."""
-    return last_layer_solved(problem, trial, theta)[1]
-
-
 def last_layer_solved(problem: Case, trial: Trial, theta: Tensor) -> tuple[Objective, Tensor, float]:
     """Return the parameters whose last layer is found by least squares, with the hidden layers held as features.
 

@@ -22,7 +22,7 @@ from vpinn.features.stages import with_network
 from vpinn.forms import evaluate
 from vpinn.objective import Batch, Objective, is_sum_of_squares
 from vpinn.optimization.method import Method
-from vpinn.optimization.projection import few_points, last_layer, projected
+from vpinn.optimization.projection import few_points, projected
 from vpinn.placement import HOST, Placement
 from vpinn.problem import Case, Problem
 from vpinn.trial import Enriched, Evaluator, Scales, Trial
@@ -204,7 +204,7 @@ def _scales(problem: Problem, trial: Trial, objective: Objective, theta: Tensor)
 def flat_parameters(network: Enriched, theta: Tensor, outputs: Sequence[float] = ()) -> Tensor:
     """Return the parameters [size] for which each output is a constant, zero by default."""
     flat = theta.clone()
-    flat[last_layer(network)] = 0.0
+    flat[network.last] = 0.0
     if outputs:
         network.unpack(flat)[-1][1].copy_(flat.new_tensor(outputs))
     return flat

@@ -41,11 +41,6 @@ ENOUGH = 1e-3
 """Decrease in one step, relative to that in all steps so far, below which no further step is taken."""
 
 
-def last_layer(network: Enriched) -> slice:
-    """Return the slice of the parameters with the last layer and the coefficients of the enrich functions."""
-    return slice(network.size - network.outputs * (network.layers[-2] + 1) - network.extra, network.size)
-
-
 def few_points(objective: Objective, generator: np.random.Generator, most: int = ALL, count: int = POINTS) -> Batch:
     """Return the quadrature points on which a last layer is solved: all points if they are few, else stratified samples.
 
@@ -108,7 +103,7 @@ def projected(
     Raises:
         InputError: the form has derivatives of order three or more.
     """
-    last, objective = last_layer(network), replace(objective, estimator="plain")
+    last, objective = network.last, replace(objective, estimator="plain")
     first = float(candidate_values(objective, theta[None], parts)[0])
     value, reached = first, first
     for _ in range(NEWTON):

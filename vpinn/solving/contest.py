@@ -24,7 +24,7 @@ from vpinn.families import Family, FamilyStage, solve_in_stages
 from vpinn.features import Elements
 from vpinn.finite_elements import Level
 from vpinn.interrupt import Interrupt
-from vpinn.learning import FamilyMember, Learning, begun, solve_last_layer
+from vpinn.learning import FamilyMember, Learning, begun, last_layer_solved
 from vpinn.optimization import Training, make_plan, train
 from vpinn.placement import HOST, Placement, wide
 from vpinn.problem import Case, Settings, member
@@ -173,7 +173,7 @@ class _Contestants:
         """Find the last layer of learned features by least squares."""
         began = time.process_time()
         trial = self._learning.members.space(problem)
-        found = solve_last_layer(problem, trial, theta)
+        found = last_layer_solved(problem, trial, theta)[1]
         return [(time.process_time() - began, trial, found)]
 
     def least_squares(self, values: Array, problem: Case) -> Course:

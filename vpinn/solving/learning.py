@@ -16,7 +16,7 @@ from torch import Tensor
 from vpinn.analysis import make_estimator
 from vpinn.errors import DivergenceError, InputError
 from vpinn.families import unused
-from vpinn.learning import FEATURES, Learning, Members, reused_batch, solve_last_layer
+from vpinn.learning import FEATURES, Learning, Members, last_layer_solved, reused_batch
 from vpinn.metrics import Account, Metrics
 from vpinn.optimization import METHODS, Method, NonFiniteError, Plan, Training, history_row
 from vpinn.optimization.batching import samplers_of
@@ -113,7 +113,7 @@ class LearningStrategy(Strategy):
         """Return the parameters of the member in the middle by the learned features [size]."""
         features, middle = training.state[FEATURES], self.middle
         try:
-            return solve_last_layer(middle.problem, middle.trial, features)
+            return last_layer_solved(middle.problem, middle.trial, features)[1]
         except InputError:  # no least squares for this form
             return middle.solved(features, np.random.default_rng(self.settings.solver.seed))
 
@@ -196,7 +196,7 @@ def learned_members(family: Case, trial: Trial, features: Tensor) -> Callable[[M
     def solved(values: Mapping[str, float]) -> Solution:
         problem = member(family, parameters.vector(values))
         space = make_trial(problem, layers=network.layers[1:-1]).scaled(scales)
-        return Solution(problem, space, solve_last_layer(problem, space, features))
+        return Solution(problem, space, last_layer_solved(problem, space, features)[1])
 
     return solved
 

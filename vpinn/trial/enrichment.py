@@ -53,6 +53,11 @@ class Enriched(Network):
         return self.layers[-2] - self.outputs * self.tied
 
     @property
+    def last(self) -> slice:
+        """Positions of the last layer and of the enrich coefficients among the parameters."""
+        return slice(self.size - self.outputs * (self.layers[-2] + 1) - self.extra, self.size)
+
+    @property
     def linear(self) -> int:
         """Number of parameters in which the unknowns are linear: those of the last layer and the enrich coefficients."""
         return self.outputs * (self.shared + 1) + self.tied + self.extra
