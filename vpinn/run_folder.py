@@ -246,10 +246,11 @@ def space_of(problem: Case, arrays: Mapping[str, Any], meta: Mapping[str, Any]) 
 
 def network_of(trial: Trial, meta: Mapping[str, Any]) -> Enriched:
     """Return the network that the JSON part of a checkpoint describes, with the bounding box of a trial space's network."""
+    kept = [int(width) for width in meta["layers"]]
     if "sources" in meta:
-        return Features.restored(trial.network, meta["layers"], meta["activation"], meta["sources"], meta.get("patches", ()))
+        return Features.restored(trial.network, kept, meta["activation"], meta["sources"], meta.get("patches", ()))
     base = trial.network
-    layers = (base.dimension, *meta["layers"][1:])
+    layers = (base.dimension, *kept[1:])
     plain = Enriched(layers, meta["activation"], base.lower, base.upper, base.extra)
     return Near.restored(plain, meta["places"]) if meta.get("places") else plain
 

@@ -11,7 +11,10 @@ import pytest
 from membrane import membrane
 
 from vpinn.cli import main
-from vpinn.optimization import load_arrays, save_arrays
+from vpinn.errors import StorageError
+from vpinn.march.trajectory import Trajectory
+from vpinn.optimization import Training, checkpoint, load_arrays, save_arrays
+from vpinn.trial.few_trial import restored
 
 
 def text(exact: str) -> str:
@@ -78,6 +81,38 @@ def test_a_state_of_another_problem_is_not_gone_on_with(whole: Path, tmp_path: P
         run = crafted(whole, arrays, {**meta, key: "x"}, tmp_path / str(number))
         assert main(["solve", str(whole / "a.toml"), "-o", str(run), "--resume", *QUIET]) == 4
         assert "holds no state of a run of this problem" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "value"), [("step", -1), ("step", "x"), ("seconds", None), ("idle", [1e30]), ("shrink", True)])
+def test_numbers_of_a_state_are_numbers(name: str, value: Any, whole: Path) -> None:
+    arrays, meta = load_arrays(whole / "run" / "checkpoint.npz")
+    Training.from_arrays(arrays, meta)
+    with pytest.raises(ValueError, match=rf"{name} is "):
+        Training.from_arrays(arrays, {**meta, "numbers": {**meta["numbers"], name: value}})
+
+
+def test_parts_that_do_not_fit_together_are_told() -> None:
+    """Panels of a march, degrees of polynomials in many dimensions."""
+    breaks, values = np.array([0.0, 1.0, 2.0]), np.zeros((2, 5, 3))
+    Trajectory.from_arrays({"breaks": breaks, "course": values})
+    for wrong in ({"breaks": breaks[:1]}, {"breaks": breaks[::-1]}, {"course": values.ravel()}):
+        with pytest.raises(ValueError, match="panels"):
+            Trajectory.from_arrays({"breaks": breaks, "course": values, **wrong})
+    with pytest.raises(ValueError, match="degrees above"):
+        restored(None, {"terms": [[[0, 10**7]]], "penalised": False})  # type: ignore[arg-type]
+
+
+def test_what_is_compressed_or_no_description_is_no_checkpoint(whole: Path, tmp_path: Path) -> None:
+    """Compressed arrays could take any memory; a description may be missing, no object, or too deep."""
+    arrays, _ = load_arrays(whole / "run" / "checkpoint.npz")
+    np.savez_compressed(tmp_path / "small.npz", allow_pickle=False, **arrays)
+    for number, told in enumerate((None, b"[1]", b"{", b"[" * 100_000)):
+        content = arrays if told is None else {**arrays, "meta": np.frombuffer(told, dtype=np.uint8)}
+        digest = np.frombuffer(checkpoint._digest(content), dtype=np.uint8)
+        np.savez(tmp_path / f"{number}.npz", allow_pickle=False, **content, sha256=digest)
+    for path in sorted(tmp_path.glob("*.npz")):
+        with pytest.raises(StorageError, match="is damaged"):
+            load_arrays(path)
 
 
 @pytest.mark.parametrize("command", ["check", "solve"])

@@ -87,7 +87,11 @@ class Family:
         space = ReducedSpace.restored(factors, own)
         if not np.allclose(factors(problem.ranges.center[None])[0][0], space.middle, rtol=1e-9, atol=1e-300):
             raise ValueError("the terms of the form are others")
-        return cls(problem, LagrangeSpace(mesh, kept["degree"]), own["functions"], space)
+        space.solve(problem.ranges.center[None])  # whatever does not fit together fails here
+        elements = LagrangeSpace(mesh, kept["degree"])
+        if own["functions"].shape[2] != elements.size:
+            raise ValueError(f"functions {own['functions'].shape} on {elements.size} nodes")
+        return cls(problem, elements, own["functions"], space)
 
 
 def _below(arrays: Mapping[str, Any], start: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -135,6 +135,18 @@ class Training:
             self.history.shorten(steps)
 
         return put_back
+
+    def check_size(self, size: int, kept: Sequence[str] = ()) -> None:
+        """Check that all parameters, and those that the method keeps by these names, are of a network of this size.
+
+        Raises:
+            ValueError: they are not.
+        """
+        found = {"theta": self.theta, "best": self.best[0], "anchor": self.anchor[0], "origin": self.origin[0]}
+        found |= {name: self.state[name] for name in kept}
+        for name, tensor in found.items():
+            if tensor.shape != (size,) or tensor.dtype != self.theta.dtype or not tensor.is_floating_point():
+                raise ValueError(f"{name} {tuple(tensor.shape)} of {tensor.dtype} for a network of {size} weights")
 
     def arrays(self) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, Any]]:
         """Return the state as arrays and JSON-compatible values, for a checkpoint."""

@@ -76,7 +76,12 @@ class LearningStrategy(Strategy):
         return State(self.learning.start(self.settings.solver.seed))
 
     def resumed(self, training: Training, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> State:
-        """Return the state of the checkpoint."""
+        """Return the state of the checkpoint.
+
+        Raises:
+            ValueError: it is that of another network.
+        """
+        training.check_size(self.middle.trial.network.size, (FEATURES,))
         return State(training)
 
     def solve(self, state: State, hooks: Hooks) -> Callable[[], Outcome]:
@@ -188,10 +193,14 @@ def learned_members(family: Case, trial: Trial, features: Tensor) -> Callable[[M
         family: the family.
         trial: trial space of a member.
         features: weights with learned hidden layers [size].
+
+    Raises:
+        ValueError: the features are those of another network.
     """
     network, scales = trial.network, trial.scales
     parameters = family.ranges
-    assert scales is not None
+    if scales is None or features.shape != (network.size,):
+        raise ValueError(f"features {tuple(features.shape)} for a network of {network.size} weights")
 
     def solved(values: Mapping[str, float]) -> Solution:
         problem = member(family, parameters.vector(values))

@@ -61,9 +61,9 @@ def load(directory: str | os.PathLike[str], problem: Case | None = None) -> Solu
         metrics = run_files.read_json(folder / run_files.METRICS) or {}
         history = training.history.table
         samples = samples_of(training.state)
-    members = None if family is None else answered(family, family.parameters.center).members
-    if posed.parameters is not None and family is None:
-        members = learned_members(posed, trial, training.state[FEATURES])
+        members = None if family is None else answered(family, family.parameters.center).members
+        if posed.parameters is not None and family is None:
+            members = learned_members(posed, trial, training.state[FEATURES])
     found = Solution(problem, trial, wide(theta), metrics, history, arrays.get("cell_estimate"), samples, OUTLET, members)
     return in_time(posed, found)
 

@@ -78,6 +78,8 @@ class MarchStrategy(Strategy):
         if meta.get("asked", self._stages.tolerance) != self._stages.tolerance:
             return self.start()
         if meta["stopped"] in ENDED and "estimate" in meta:
+            if not isinstance(meta.get("answers"), dict | None):
+                raise ValueError(f"answers are {meta['answers']!r}")
             training.stopped = meta["stopped"]
             self._best = dataclasses.replace(kept_stage(self.problem, arrays, meta), estimate=_estimate(meta["estimate"]))
             return State(training, record={name: meta[name] for name in KEPT if name in meta})

@@ -34,7 +34,12 @@ class Steps(SteadyStrategy):
         return lambda theta: estimator(level(self.setup.trial, wide(theta)))
 
     def resumed(self, training: Training, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> State:
-        """Return the state of the checkpoint."""
+        """Return the state of the checkpoint.
+
+        Raises:
+            ValueError: it is that of another network.
+        """
+        training.check_size(self.setup.trial.network.size)
         return State(training)
 
     def solve(self, state: State, hooks: Hooks) -> Callable[[], Outcome]:

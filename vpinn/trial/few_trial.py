@@ -11,7 +11,6 @@ from vpinn.trial.few_coordinates import FewCoordinates, Term
 from vpinn.trial.polynomials import FAMILIES
 from vpinn.trial.trial import ROWS, Trial, make_trial
 
-
 MOST = 1000
 """Largest degree of a polynomial that a checkpoint may hold."""
 
