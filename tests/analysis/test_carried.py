@@ -19,7 +19,7 @@ BOTH, LATE = "at both ends", "at the outflow, too"
 
 def told(domain: Any, relative: float = 0.02, on: Any = "all", **sections: Any) -> str:
     """What is said of a problem with zero on some sides, and a relative error estimate."""
-    unknowns = {"u": sections.pop("shape", "scalar")}
+    unknowns = sections.pop("unknowns", {"u": sections.pop("shape", "scalar")})
     zero = [0, 0] if unknowns["u"] == "vector" else 0
     boundary = sections.pop("boundary", [{"on": on, "value": zero}])
     return uncarried_values(make_problem(domain, unknowns=unknowns, boundary=boundary, **sections), relative)
@@ -61,6 +61,14 @@ def test_values_that_nothing_carries(domain: Any, sections: dict[str, Any], word
         (SQUARE, {"weak": "inner(sym(grad(u)), sym(grad(v)))*dx", "shape": "vector"}),
         (SQUARE, {"strong": "grad(grad(u)[0])[0] - grad(grad(u)[1])[1]"}),
         (LINE, {"weak": "u**2*Dx(u, 0)*Dx(v, 0)*dx"}),
+        (
+            SQUARE,
+            {
+                "unknowns": {"T": "scalar", "u": "scalar"},
+                "weak": "(1e-2*inner(grad(T), grad(v)) + 2e13*inner(grad(u), grad(v_u)) - 1e8*T*Dx(v_u, 0))*dx",
+                "boundary": [{"on": "all", "unknown": name, "value": 0} for name in ("T", "u")],
+            },
+        ),
         (
             SQUARE,
             {

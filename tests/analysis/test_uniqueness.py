@@ -39,6 +39,7 @@ def rollers(*conditions: tuple[str, int]) -> list[dict[str, Any]]:
     return [{"on": tag, "component": component, "value": 0} for tag, component in conditions]
 
 
+WATTS_AND_PASCALS = "(1e-2*inner(grad(T), grad(v)) + 2.1e13*inner(grad(u), grad(v_u)))*dx"
 OPEN: dict[str, tuple[Any, dict[str, Any], str]] = {
     "resonance in 1-D": (LINE, {"weak": "inner(grad(u), grad(v))*dx - pi**2*u*v*dx", "boundary": on(("all", 0))}, "mode"),
     "resonance of a square": (SQUARE, {"weak": f"{POISSON} - 2*pi**2*u*v*dx", "boundary": on(("all", 0))}, "mode"),
@@ -97,6 +98,15 @@ OPEN: dict[str, tuple[Any, dict[str, Any], str]] = {
     ),
     "solid on its bottom": (CUBE, {"unknowns": VECTOR, "weak": SOLID, "boundary": rollers(("bottom", 1))}, "free to turn about"),
     "resonance of a cube": (CUBE, {"strong": "div(grad(u)) + 3*pi**2*u", "boundary": on(("all", 0))}, "mode"),
+    "sheets that exchange no heat, of steel": (
+        SQUARE,
+        {
+            "unknowns": {"T": "scalar", "u": "scalar"},
+            "weak": "(1e-2*Dx(T, 0)*Dx(v, 0) + 2.1e13*inner(grad(u), grad(v_u)))*dx",
+            "boundary": [{"on": "top", "unknown": "T", "value": 0}, {"on": "all", "unknown": "u", "value": 0}],
+        },
+        "added to T",
+    ),
     "free equations": (
         SQUARE,
         {"unknowns": VECTOR, "strong": "div(sym(grad(u)))", "boundary": residuals(("all", "dot(sym(grad(u)), n)"))},
@@ -118,6 +128,14 @@ UNIQUE: dict[str, tuple[Any, dict[str, Any]]] = {
     "insulator": (LINE, {"weak": "conditional(lt(x, 0.25), 1e-6, 1)*inner(grad(u), grad(v))*dx", "boundary": on(("all", 0))}),
     "equation of an insulator": (LINE, {"strong": "-conditional(lt(x, 0.25), 1e-7, 1)*div(grad(u))", "boundary": on(("all", 0))}),
     "cantilever of steel": (SQUARE, {"unknowns": VECTOR, "weak": f"2.1e11*{ELASTIC}", "boundary": on(("left", [0, 0]))}),
+    "watts beside pascals": (
+        SQUARE,
+        {
+            "unknowns": {"T": "scalar", "u": "scalar"},
+            "weak": WATTS_AND_PASCALS,
+            "boundary": [{"on": "left", "unknown": name, "value": 0} for name in ("T", "u")],
+        },
+    ),
     "two rollers": (SQUARE, {"unknowns": VECTOR, "weak": ELASTIC, "boundary": rollers(("left", 0), ("bottom", 1))}),
     "solid": (CUBE, {"unknowns": VECTOR, "weak": SOLID, "boundary": on(("bottom", [0, 0, 0]))}),
     "enclosed flow": (

@@ -235,13 +235,14 @@ def test_verdicts() -> None:
     """The gap first, then the error: what chance may have made is undecided, however near or far."""
     assert Finding(1, "q", 1.0, 1.05).verdict == "holds"
     assert Finding(1, "q", 1.0, 1.05, 0.09).verdict == "holds"
-    assert Finding(1, "q", 1.0, 1.05, 0.2).verdict == "undecided: its error is beyond the tolerance"
-    assert Finding(1, "q", 1.0, 1.05, math.nan).verdict == "undecided: its error is beyond the tolerance"
-    assert Finding(1, "q", 1.0, 1.5, 0.2).verdict == "undecided: its error is as large as the gap"
+    wide, gap = "undecided: its error is beyond the tolerance", "undecided: its error is as large as the gap"
+    assert Finding(1, "q", 1.0, 1.05, 0.2).verdict == f"{wide}; about 2.6 times as many samples would decide it"
+    assert Finding(1, "q", 1.0, 1.05, math.nan).verdict == wide
+    assert Finding(1, "q", 1.0, 1.5, 0.2).verdict == f"{gap}; about 1.5 times as many samples would decide it"
     assert Finding(1, "q", 1.0, 1.15, 0.06).verdict == "equal within 27 %"
     assert Finding(1, "q", 1.0, 1.05, 0.11).verdict == "equal within 27 %"
-    assert Finding(1, "q", 1.0, 1.19, 0.065).verdict == "undecided: its error is as large as the gap"
-    assert Finding(1, "q", 1.0, 1.5, 3.0).verdict == "undecided: its error is as large as the gap"
+    assert Finding(1, "q", 1.0, 1.19, 0.065).verdict == f"{gap}; about 1.1 times as many samples would decide it"
+    assert Finding(1, "q", 1.0, 1.5, 3.0).verdict == f"{gap}; about 324 times as many samples would decide it"
     assert Finding(1, "q", 1.0, 1.2, 0.01, "why").verdict == "fails by 20 %: why"
     assert Finding(1, "q", 1.0, 1.2, 0.01, "why", 0.25).verdict == "equal within 22 %"
     assert Finding(12, "q", 64.4, 96.4, 7.0, "why", 0.5).verdict == "equal within 72 %"
@@ -259,8 +260,9 @@ def test_verdicts() -> None:
 def test_verdicts_on_bounds() -> None:
     """Below by three errors it holds, above by as many it fails; 1.26 where the bound is 1 never holds."""
     assert Finding(7, "q", 1.0, 1.26, reason="why", bound="at most").verdict == "fails by 26 %: why"
-    assert Finding(7, "q", 1.0, 1.26, 0.1, bound="at most").verdict == "undecided: within its error of the bound"
-    assert Finding(7, "q", 1.0, 0.9, 0.1, bound="at most").verdict == "undecided: within its error of the bound"
+    for measured, times in ((1.26, "1.4"), (0.9, "9.1")):
+        told = f"undecided: within its error of the bound; about {times} times as many samples would decide it"
+        assert Finding(7, "q", 1.0, measured, 0.1, bound="at most").verdict == told
     assert Finding(7, "q", 1.0, 0.3, 0.1, bound="at most").verdict == "holds"
     assert Finding(7, "q", 1.0, 1.0, bound="at most").verdict == "holds"
     assert Finding(7, "q", 1.0, 1.0, bound="at most").as_row()["bound"] == "at most"

@@ -7,13 +7,16 @@ import json
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 import vpinn
+from vpinn.objective import curvature, make_objective
 from vpinn.optimization import COLUMNS, GaussNewton, Lbfgs, Training, make_rules, train
-from vpinn.optimization.rules import Rules
+from vpinn.optimization.rules import PER_WEIGHT, Rules
 from vpinn.solving import Setup, prepare
+from vpinn.trial import make_trial
 
 SEED = 3
 
@@ -136,3 +139,20 @@ def test_points_of_a_hypercube_double() -> None:
     judge = setup.plan.rules.judge(setup.start())
     assert judge is not None
     assert judge.measures[0].points.size == 2 * setup.objective.measures[0].points.size
+
+
+def test_the_curvature_of_an_energy_is_estimated_from_some_points_per_weight() -> None:
+    """From a third of the points it is right within noise; a sum of squares takes all rows, whose residuals steps use."""
+    square = {"shape": "rectangle", "cells": [6, 6], "cell": "quadrilateral"}
+    forms = {"energy": "0.5*inner(grad(u), grad(u))*dx - u*dx", "strong": "-div(grad(u)) - 1"}
+    for form, stated in forms.items():
+        problem = vpinn.make_problem(
+            square, unknowns={"u": "scalar"}, network={"layers": [4]}, quadrature={"degree": 13}, **{form: stated}
+        )
+        objective = make_objective(problem, make_trial(problem))
+        theta = objective.measures[0].network.initial(torch.Generator().manual_seed(1))
+        found = Rules(objective).curvature(objective, np.random.default_rng(0), theta)
+        every = curvature(objective, theta)
+        share = found.count / every.count
+        assert share == pytest.approx(PER_WEIGHT * len(theta) / objective.size if form == "energy" else 1.0, rel=0.1)
+        assert float((found.gram - every.gram).norm()) <= (0.1 if form == "energy" else 0.0) * float(every.gram.norm())

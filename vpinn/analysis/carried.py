@@ -78,8 +78,9 @@ class _Sides:
     """What crosses the boundary, facet by facet.
 
     Attributes:
-        across: Σ_i |n·A[i, k]n| relative to |A| of every component k, largest over the points of a facet [facets, n].
-        flow: b·n of a single unknown, that of largest size, relative to |b|; of several Σ_i |b[i, k]·n| [facets, n].
+        across: Σ_i |n·A[i, k]n| of every component k, largest over the points of a facet [facets, n]. The equations i and
+            then the components k are divided by their largest entries of A, so that the units of either do not matter.
+        flow: b·n of a single unknown, that of largest size; of several Σ_i |b[i, k]·n| [facets, n]; b is divided likewise.
         alone: whether there is one unknown with one component, and A is semidefinite.
         first: whether A vanishes, so that the equation is of first order.
     """
@@ -102,20 +103,16 @@ class _Sides:
         assert points.normal is not None
         second, drift, constant = _symbol(problem, mesh, rule)
         n, count = points.normal, offsets(problem)[-1]
-        sizes = np.abs(second).max(axis=(1, 2, 3, 4))
-        first, alone = not sizes.any(), count == 1
-        across = np.abs(np.einsum("qa,qiakb,qb->qik", n, second, n)).sum(axis=1)
-        slopes = np.einsum("qika,qa->qik", drift, n)
+        first, alone = not second.any(), count == 1
+        across = np.abs(np.einsum("qa,qiakb,qb->qik", n, second, n)) / _sizes(second.transpose(0, 1, 3, 2, 4))
+        slopes = np.einsum("qika,qa->qik", drift, n) / _sizes(drift)
         flow = slopes[:, 0] if alone else np.abs(slopes).sum(axis=1)
         if alone and not first:
             values = np.linalg.eigvalsh(second[:, 0, :, 0, :] + second[:, 0, :, 0, :].transpose(0, 2, 1))
             floor = NONE * np.abs(values).max()
             alone = constant and bool((values >= -floor).all() or (values <= floor).all())
             flow = flow * np.sign(values.sum())
-        across = across / np.where(sizes > 0.0, sizes, 1.0)[:, None]
-        speed = np.abs(drift).max(axis=(1, 2, 3))
-        flow = flow / np.where(speed > 0.0, speed, 1.0)[:, None]
-        across, flow = (part.reshape(len(every), -1, count) for part in (across, flow))
+        across, flow = (part.reshape(len(every), -1, count) for part in (across.sum(axis=1), flow))
         widest = np.take_along_axis(flow, np.abs(flow).argmax(axis=1)[:, None], axis=1)[:, 0]
         return cls(across.max(axis=1), widest, alone, first)
 
@@ -141,6 +138,16 @@ class _Sides:
                 "nobody knows: look for a wrong sign, or give u where it starts"
             )
         return missed and f"{missed}, at the outflow, too; leave those out"
+
+
+def _sizes(entries: Array) -> Array:
+    """Return by how much entries [points, i, k, …] are divided for equations i, and then for components k, of size one each."""
+    largest = np.abs(entries).max(axis=tuple(range(3, entries.ndim)))
+    rows = largest.max(axis=2, keepdims=True)
+    rows[rows == 0.0] = 1.0
+    columns = (largest / rows).max(axis=1, keepdims=True)
+    columns[columns == 0.0] = 1.0
+    return np.asarray(rows * columns)
 
 
 def _symbol(problem: Problem, mesh: Mesh, rule: FacetPoints) -> tuple[Array, Array, bool]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from vpinn.domain import Inside, Points
 from vpinn.finite_elements import motions
 from vpinn.problem import Problem
-from vpinn.trial import Evaluator, Trial
+from vpinn.trial import Evaluator, Features, Trial
 
 Array = NDArray[np.float64]
 CLOSE = 2e-2
@@ -138,3 +138,18 @@ def imbalance(problem: Problem, trial: Trial, theta: torch.Tensor, loss: float) 
 def some_points(problem: Problem) -> Points:
     """Return points all over the domain at which functions are compared."""
     return Inside(problem.domain).spread(POINTS)
+
+
+def units_of(problem: Problem, network: Features, columns: Array) -> Array:
+    """Return units [linear] in which the residuals [rows, linear] of every unknown's features are of size one.
+
+    A temperature of 100 K beside displacements of 1e-5 m, and watts beside pascals, would make σ small in any other units.
+    """
+    units = np.full(columns.shape[1], 1.0 / np.linalg.norm(columns, 2))
+    each = network.shared + 1
+    start = 0
+    for unknown in problem.unknowns:
+        own = slice(start, start + unknown.components * each)
+        units[own] = 1.0 / (np.linalg.norm(columns[:, own], 2) or 1.0)
+        start = own.stop
+    return units

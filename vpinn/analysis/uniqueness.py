@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vpinn.analysis.free import Free, imbalance, orthonormal, some_points, without
+from vpinn.analysis.free import Free, imbalance, orthonormal, some_points, units_of, without
 from vpinn.analysis.sobolev import derivatives, evenly, volume
 from vpinn.errors import InputError
 from vpinn.features import Objectives, objective_for, tests_degree
@@ -209,13 +209,14 @@ class _Look:
         sizes = [np.linalg.norm(part, 2) for part in (rows.columns, functions)]
         if not (np.isfinite(sizes).all() and min(sizes) > 0.0):
             raise InputError("the residual is not finite")
-        both = np.concatenate([rows.columns / sizes[0], functions / sizes[1]])
+        units = units_of(problem, network, rows.columns)
+        both = np.concatenate([rows.columns * units, functions / sizes[1]])
         lengths = np.linalg.norm(both, axis=0)  # coordinates, as features of tiny slope, are short
         lengths[lengths == 0.0] = 1.0
         left, singular, right = np.linalg.svd(both / lengths, full_matrices=False)
         kept = singular > DEPENDENT * singular[0]
         _, ratios, turned = np.linalg.svd(left[: len(rows.columns), kept], full_matrices=False)
-        layers = (turned[::-1] / singular[kept]) @ right[kept] / lengths
+        layers = (turned[::-1] / singular[kept]) @ right[kept] / lengths * units
         return cls(
             problem,
             objectives,

@@ -52,7 +52,7 @@ class Finding:
           above it by more than ``CONFIDENCE`` standard errors.
         - "equal within x %": Neither of these, but the difference and two standard errors add up to at most x %, three
           tolerances, and 100 %.
-        - "undecided …": Anything else; more samples could decide it.
+        - "undecided …": Anything else, with the number of samples that would decide it if neither value changed.
         - "outside its assumption: …": An assumption of the theory is violated, and the verdict would not be one of agreement.
         - "not measured …", "measured only …": There is no measurement, or no prediction.
         """
@@ -70,7 +70,9 @@ class Finding:
         if self.bound:
             if over > chance:
                 return f"fails{self._by()}{why}"
-            return "holds" if over <= -chance else "undecided: within its error of the bound"
+            if over <= -chance:
+                return "holds"
+            return f"undecided: within its error of the bound{self._more(abs(over) / CONFIDENCE)}"
         allowed = self.tolerance * abs(self.predicted)
         close = min(self.tolerance, TOLERANCE) * abs(self.predicted)
         if abs(over) <= close and self.error <= close:
@@ -79,7 +81,21 @@ class Finding:
             return f"fails{self._by()}{why}"
         if (within := abs(over) + 2.0 * self.error) <= min(3.0 * allowed, abs(self.predicted)):
             return f"equal within {math.ceil(100.0 * within / abs(self.predicted))} %"
-        return f"undecided: its error is {'as large as the gap' if abs(over) > allowed else 'beyond the tolerance'}"
+        far = abs(over) > allowed
+        wanted = max(
+            close if abs(over) <= close else 0.0,
+            0.5 * (min(3.0 * allowed, abs(self.predicted)) - abs(over)),
+            abs(over) / CONFIDENCE if far else 0.0,
+        )
+        return f"undecided: its error is {'as large as the gap' if far else 'beyond the tolerance'}{self._more(wanted)}"
+
+    def _more(self, wanted: float) -> str:
+        """Return how many times as many samples would bring the standard error down to a wanted one; "" if that is not known."""
+        times = (self.error / wanted) ** 2 if wanted > 0.0 else math.inf
+        if not times < math.inf:
+            return ""
+        told = f"{math.ceil(times):,}" if times >= 10.0 else f"{math.ceil(10.0 * times) / 10.0:g}"
+        return f"; about {told} times as many samples would decide it"
 
     @property
     def open(self) -> bool:

@@ -3,8 +3,8 @@
 An objective that is a sum of squares, Σₑ ‖Rₑ‖², has one unit only if all equations Rₑ have the same. Heat flow in W/m³ beside
 stresses in Pa/m have not, and the larger numbers would decide alone. Every equation is therefore divided by its size: that of its
 residual at the random weights from which training starts, where the unknowns have the sizes that the data give them. Since these
-sizes are found by a fit that depends on the weights, both are repeated until the sizes are similar. Energies need no weights,
-because all of their terms have the same unit. Start with `balanced_start`.
+sizes are found by a fit that depends on the weights, both are repeated until the sizes are similar. An energy is left as it is:
+all its terms have the same unit, and weights would move its minimum. Start with `balanced_start`.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from vpinn.errors import WorkerError
 from vpinn.interrupt import Interrupt, Stopped
-from vpinn.objective import Objective, candidate_values, curvature, is_sum_of_squares
+from vpinn.objective import Objective, candidate_values
 from vpinn.optimization.batches import PILOT_EVERY, drawn, pilots
 from vpinn.optimization.divergence import ANCHOR, began_at, diverged, harmless, roll_back
 from vpinn.optimization.exchange import exchanging, gather_sent
@@ -263,11 +263,9 @@ def _draw(objective: Objective, training: Training, plan: Plan, samplers: tuple[
         return replace(closure, candidates=partial(_by_all, objective.placement.group, closure.candidates))
     clip = training.clipping.threshold if plan.clip == "auto" else plan.clip
     if not samplers:
-        curved = objective
-        if plan.rules is not None and objective.test_space is None and not is_sum_of_squares(objective):
-            curved = plan.rules.first  # G only proposes steps, J and ∇J decide
         own = partial(objective.gradient, own=True)
-        return Closure(objective.gradient, clip, partial(curvature, curved), partial(candidate_values, objective), own=own)
+        curved = partial((plan.rules or Rules(objective)).curvature, objective, training.generator)
+        return Closure(objective.gradient, clip, curved, partial(candidate_values, objective), own=own)
     if training.step % PILOT_EVERY == 0:
         training.learned = pilots(objective, samplers, training.generator, training.theta, training.learned)
     return drawn(objective, samplers, plan.batches, training.generator, training.learned, clip)

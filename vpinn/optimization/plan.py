@@ -23,6 +23,7 @@ from vpinn.optimization.langevin import Langevin
 from vpinn.optimization.lbfgs import Lbfgs
 from vpinn.optimization.method import Adam, Method, Sgd
 from vpinn.optimization.planned import Plan
+from vpinn.optimization.rules import EVERY
 from vpinn.optimization.schedule import Schedule
 from vpinn.optimization.spring import Spring
 from vpinn.optimization.torch_optim import ALLOWED, PREFIX, torch_method
@@ -187,6 +188,7 @@ def make_plan(name: str, settings: Settings, objective: Objective) -> Plan:
         solver.clip if moving else None,
         solver.tolerance,
         solver.time_limit,
+        EVERY[True] if method.settles else Plan.monitor_every,
         checkpoint_every=solver.checkpoint,
         warmup=found,
         probe=_probe(settings, objective, method) if samplers and (found or (batching is not None and batching.scaled)) else (),

@@ -4,7 +4,8 @@ A network with about as many weights as there are quadrature points, or more, ca
 them, and good optimisers find such parameters. Every few steps J is therefore evaluated on an independent, finer rule. Its
 decrease since the last evaluation, divided by the decrease on the points used for training, is a ratio of actual to predicted
 decrease as in trust-region methods (Conn, Gould & Toint 2000, chapter 6). If the ratio is below ``LEAST`` the finer rule takes
-over; if it is negative the steps since the last evaluation are undone, too. `make_rules` makes the rules of a problem.
+over; if it is negative the steps since the last evaluation are undone, too. Decreases that are small beside the error by the last
+estimate are no progress (see ``stagnation``), and are not judged. `make_rules` makes the rules of a problem.
 """
 
 from __future__ import annotations
@@ -14,11 +15,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
+import numpy as np
+from torch import Tensor
+
 from vpinn.domain.quadrature import MAX_DEGREE
-from vpinn.objective import Objective, quadrature_degree, quadrature_rule
+from vpinn.objective import Curvature, Objective, curvature, is_sum_of_squares, quadrature_degree, quadrature_rule
 from vpinn.objective.resolution import SUMMED
 from vpinn.optimization.method import Method
+from vpinn.optimization.projection import few_points
 from vpinn.optimization.settled import RuleLook
+from vpinn.optimization.stagnation import FLOOR, estimated_gap
 from vpinn.optimization.training import Training
 from vpinn.problem import Case, Settings
 
@@ -28,6 +34,8 @@ LEAST = 0.5
 """Smallest accepted ratio of the decreases of J on the finer rule and on the points used for training."""
 ROUNDING = 1e-12
 """Decrease of J, relative to J, below which it is a rounding error."""
+PER_WEIGHT = 20
+"""Points per weight from which the curvature of an energy is estimated if it has more."""
 FINER = 4
 """Difference of the degrees of successive rules on a mesh."""
 DEGREES = 3
@@ -56,6 +64,22 @@ class Rules:
         """Return the objective on the rule that training currently uses."""
         return self._made(_level(training))
 
+    def curvature(self, objective: Objective, generator: np.random.Generator, theta: Tensor) -> Curvature:
+        """Return the curvature of J over all points; of an energy over at most ``PER_WEIGHT`` points per weight.
+
+        The curvature of an energy only proposes steps, which J and ∇J over all points accept or refuse. For a sum of squares,
+        steps use the residuals of its rows, too.
+
+        Args:
+            objective: objective on the rule that training currently uses.
+            generator: random numbers of the draws.
+            theta: parameters [size].
+        """
+        if objective.test_space is not None or is_sum_of_squares(objective):
+            return curvature(objective, theta)
+        most = PER_WEIGHT * len(theta)
+        return curvature(self.first, theta, few_points(self.first, generator, most, most))
+
     def judge(self, training: Training) -> Objective | None:
         """Return the objective on the next finer rule, None where there is none."""
         level = _level(training) + 1
@@ -77,7 +101,7 @@ class Rules:
             training.rule = RuleLook(0, theta, seen, finer)
             return
         fall, true = before.seen - seen, before.finer - finer
-        if not fall > ROUNDING * abs(seen):
+        if not fall > max(ROUNDING * abs(seen), FLOOR * estimated_gap(training, seen)):
             return
         if true >= LEAST * fall:
             training.rule = replace(before, theta=theta, seen=seen, finer=finer)

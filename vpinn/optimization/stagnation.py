@@ -3,7 +3,8 @@
 Gauss–Newton lowers J at every step, even if only by a rounding error, so that a criterion is needed. A relative error ε of the
 field in the energy's norm is a gap of ε² in J's own unit (see ``dimensionless``). A decrease below ``SETTLED`` over ``WINDOW``
 steps therefore means an error below 3e-7. A sum of squares ends at zero or at a positive minimum, so its decrease is also
-compared with J itself. Where an energy has an error estimate, its square is the gap of the energy, which is used likewise.
+compared with J itself. Where an energy has an error estimate, its square times the energy is the gap, which is used likewise.
+Beside finite elements, whose error J's own unit measures, the energy is many such units.
 Steps are counted, not seconds, so that runs can be repeated.
 """
 
@@ -39,8 +40,17 @@ def stagnates(training: Training, method: Method, objective: Objective) -> bool:
     if len({row[_POINTS] for row in rows}) > 1:
         return False
     before, value = first[_LOSS] / objective.unit, last[_LOSS] / objective.unit
-    if objective.test_space is not None or is_sum_of_squares(objective):
-        gap = abs(value)
-    else:
-        gap = next((row[_ESTIMATE] ** 2 for row in reversed(rows) if math.isfinite(row[_ESTIMATE])), 0.0)
+    squares = objective.test_space is not None or is_sum_of_squares(objective)
+    gap = abs(value) if squares else estimated_gap(training, value)
     return before - value <= max(SETTLED * max(1.0, abs(value)), FLOOR * gap)
+
+
+def estimated_gap(training: Training, value: float) -> float:
+    """Return how far J is from its minimum by the last error estimate, in its own unit; 0 if there is none.
+
+    Args:
+        training: state after a step.
+        value: J.
+    """
+    known = (row[_ESTIMATE] ** 2 for row in training.history[: -WINDOW - 2 : -1] if math.isfinite(row[_ESTIMATE]))
+    return next(known, 0.0) * max(1.0, abs(value))

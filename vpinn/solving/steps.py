@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vpinn.analysis import Estimate, Estimator, make_estimator, make_monitor
 from vpinn.finite_elements import Level
-from vpinn.optimization import Training, train
+from vpinn.optimization import Method, Training, train
 from vpinn.placement import wide
 from vpinn.solving.preparation import Setup
 from vpinn.solving.steady import SteadyStrategy, conclude
@@ -25,7 +25,11 @@ class Steps(SteadyStrategy):
         super().__init__(setup)
         tests = setup.objective.test_space
         self._estimator = make_estimator(setup.problem, setup.trial, None if tests is None else tests.space.degree)
-        watched = None if setup.plan.tolerance is None or self._estimator is None else self._levelled(self._estimator)
+        method = setup.plan.method
+        # beside elements the estimate costs less than a step with curvature, and tells whether these still gain anything
+        settles = isinstance(method, Method) and method.settles and setup.trial.beside is not None
+        ends = setup.plan.tolerance is not None or settles
+        watched = self._levelled(self._estimator) if ends and self._estimator is not None else None
         self._monitor = make_monitor(setup.problem, setup.trial, watched)
 
     def _levelled(self, estimator: Estimator) -> Callable[[Tensor], Estimate | None]:
