@@ -3,8 +3,8 @@
     python tests/benchmarks/defaults.py --against /path/to/another/checkout [poisson disk …]
 
 Both are run in turn, one thread, processor seconds of the whole command, each with its own copy of the file where it has one.
-Errors are the largest relative L² error of any unknown where the exact solution is known, else the error estimate. The second total
-is that of the files which both solve.
+Errors are the largest relative L² error of any unknown where the exact solution is known, else the error estimate. The second
+total is that of the files which both solve.
 """
 
 from __future__ import annotations

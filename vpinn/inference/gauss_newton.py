@@ -31,8 +31,8 @@ FARTHEST = 5.0
 BLIND = 1e-12
 """The measurements count as independent of an unknown if their derivative, relative to their size, is below this."""
 SLIGHT = 1e-6
-"""Predicted decrease of the objective, relative to it, below which coefficients count as converged if the full step does not lower
-it: difference quotients have errors, from which damped steps would follow without end."""
+"""Predicted decrease of the objective, relative to it, below which coefficients count as converged if the full step does not
+lower it: difference quotients have errors, from which damped steps would follow without end."""
 ROUNDING = 1e-11
 """Decrease of the objective, relative to it, below which it counts as rounding."""
 
