@@ -97,6 +97,11 @@ OPEN: dict[str, tuple[Any, dict[str, Any], str]] = {
         "mode",
     ),
     "solid on its bottom": (CUBE, {"unknowns": VECTOR, "weak": SOLID, "boundary": rollers(("bottom", 1))}, "free to turn about"),
+    "cube without top and bottom": (
+        CUBE,
+        {"strong": "div(grad(u))", "boundary": on((["left", "right", "front", "back"], 0))},
+        "functions",
+    ),
     "resonance of a cube": (CUBE, {"strong": "div(grad(u)) + 3*pi**2*u", "boundary": on(("all", 0))}, "mode"),
     "sheets that exchange no heat, of steel": (
         SQUARE,
@@ -175,7 +180,7 @@ def found(domain: Any, sections: dict[str, Any]) -> str:
     return "" if free is None else str(free)
 
 
-LONG = ("plate without moments",)
+LONG = ("plate without moments", "cube without top and bottom")
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow) if name in LONG else name for name in OPEN])

@@ -16,6 +16,7 @@ import vpinn
 from vpinn.errors import InputError
 from vpinn.inference import infer_in_stages, judged
 from vpinn.inference.elements import ElementModel
+from vpinn.inference.forward import Prediction
 from vpinn.inference.gauss_newton import fit
 from vpinn.inference.posterior import Posterior
 
@@ -246,3 +247,25 @@ exact = {{ k = {K}, T = "{(10.0 + 10.0 * BETA / (2.0 * K)) / (K + BETA)}*x - 2*x
     assert metrics["checks"] == []
     again = vpinn.load(tmp_path / "run")
     assert again.evaluate([[0.5]])["T"] == pytest.approx(rod(np.array([0.5])), rel=1e-6)
+
+
+class Quotients(ElementModel):
+    """A model whose derivatives have the errors of difference quotients; it counts its solutions."""
+
+    count = 0
+
+    def predict(self, coefficients: Array, near: Prediction | None = None) -> Prediction:
+        self.count += 1
+        return super().predict(coefficients, near)
+
+    def jacobian(self, prediction: Prediction) -> Array:
+        exact = super().jacobian(prediction)
+        return np.asarray(exact * (1.0 + np.linspace(-0.01, 0.01, len(exact)))[:, None])
+
+
+def test_iterations_end_where_errors_of_the_derivatives_hide_the_descent(tmp_path: Path) -> None:
+    places = np.linspace(0.1, 1.0, 60)
+    noise = 0.05 * np.random.default_rng(0).normal(size=60)
+    model = Quotients(stated(tmp_path, places, rod(places) + noise, None), 2)
+    assert fit(model, np.zeros(2)).converged
+    assert model.count <= 12

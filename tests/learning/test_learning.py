@@ -86,6 +86,14 @@ def test_the_bias_of_a_reused_batch_is_measured_as_predicted() -> None:
     assert half.predicted == pytest.approx(0.5 * whole.predicted, rel=0.05)
 
 
+def test_the_time_limit_holds_for_the_comparison_of_ways() -> None:
+    stated = {**BARS, "learn": {"members": 2, "unseen": 2}, "solver": {"method": "reptile", "steps": 10**6, "time_limit": 0.01}}
+    solution = solve(vpinn.make_problem(**stated), threads=1)
+    told = solution.metrics["learning"]
+    assert solution.metrics["stopped"] == "time limit"
+    assert (told["late"], told["unseen"], told["ways"]["cold"]["errors"]) == (2, [], [])
+
+
 @pytest.mark.slow
 def test_ways_are_compared_on_members_not_seen(tmp_path: Path) -> None:
     stated = {**BARS, "learn": {"members": 3, "unseen": 2, "adapt": 40}, "solver": {"method": "reptile", "steps": 30}}
@@ -125,6 +133,8 @@ def test_standings_are_at_equal_time_and_at_equal_accuracy() -> None:
     assert rows["wins"] == "learned weights, at equal time and at equal accuracy; of trained networks, learned weights"
     assert "reduced space not reached" in rows["at equal time"]
     assert "one batch" in rows["learned from"]
+    found["learning"]["late"] = 3
+    assert "3 unseen members" in dict(learned_rows(found))["not compared"]
 
 
 def test_a_single_problem_has_nothing_to_learn_from() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,13 @@ import numpy as np
 import pytest
 
 import vpinn
+from vpinn.features import Direct
 from vpinn.features.stages import Stage, Stages
 from vpinn.optimization import COLUMNS, Plan, Training
+from vpinn.problem import Case
 from vpinn.run_files import read_json
-from vpinn.solving import solve
+from vpinn.solving import elements, solve
+from vpinn.solving.element_stages import ElementStage
 
 FILE = """
 [domain]
@@ -28,6 +32,7 @@ strong = "-div(grad(u)) + u**3 - 1000*sin(40*x**2)"
 on = "all"
 value = 0
 """
+POISSON = "inner(grad(u), grad(v))*dx - conditional(lt(x, 0.31), 0, 1)*v*dx"
 
 
 @pytest.fixture
@@ -116,6 +121,23 @@ def test_a_limit_returns_the_best_stage_so_far(problem: vpinn.Problem, tmp_path:
     more = solve(problem, tmp_path / "run", threads=1, resume=True)
     assert np.array_equal(more.theta, solve(problem, threads=1).theta)
     assert read_json(tmp_path / "run" / "metrics.json") is not None
+
+
+def test_elements_beside_features_keep_to_the_time_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit comes in their second stage, and the first is the solution, since it is better than the features."""
+    made = elements.solve_by_elements
+
+    def slow(problem: Case, method: Direct, note: Callable[[ElementStage], bool]) -> tuple[ElementStage, str]:
+        made(problem, method, lambda stage: note(stage) and False)
+        os.kill(os.getpid(), signal.SIGALRM)  # as the timer does
+        return made(problem, method, note)
+
+    monkeypatch.setattr(elements, "solve_by_elements", slow)
+    jump = FILE.replace('strong = "-div(grad(u)) + u**3 - 1000*sin(40*x**2)"', f'weak = "{POISSON}"')
+    (tmp_path / "jump.toml").write_text(jump + "[solver]\ntime_limit = 1e6\n")
+    solution = solve(vpinn.read_problem(tmp_path / "jump.toml"), threads=1)
+    told = [solution.metrics[name] for name in ("method", "stopped")]
+    assert told == ["elements", "time limit"]
 
 
 @pytest.mark.slow

@@ -9,7 +9,8 @@ In goes a `Solution`; out comes the same solution with errors, error estimate an
 4. `adequacy`, `data`, `clashes`, `carried`, `cauchy`, `geometry`, `free`, `local_size`, `uniqueness`, `resonance`: the checks of
    quadrature and test functions, of the data between the points, of boundary values that disagree or that the equation does not
    carry, of the mesh against the true shape, and of uniqueness.
-5. `quantities`: integrals and further fields that the problem file asks for, with their errors.
+5. `effectivity`: the error estimate against the true error; `quantities`: integrals and further fields that the problem file
+   asks for, with their errors.
 6. `drawn`: the same quantities on a random part of the cells, for meshes with very many cells.
 7. `assessment`: all of this at the end of a run. Start reading here.
 
@@ -23,6 +24,7 @@ from vpinn.analysis.clashes import clashing_values
 from vpinn.analysis.correction import Correction
 from vpinn.analysis.data import resolved_data, unseen_data
 from vpinn.analysis.drawn import assessed_objective
+from vpinn.analysis.effectivity import is_near, is_right
 from vpinn.analysis.errors import TrueError, independent_points, reference_errors
 from vpinn.analysis.estimate import Estimate, Estimator, make_estimator
 from vpinn.analysis.geometry import kink
@@ -50,6 +52,8 @@ __all__ = [
     "field_errors",
     "free_beforehand",
     "independent_points",
+    "is_near",
+    "is_right",
     "kink",
     "make_estimator",
     "make_monitor",

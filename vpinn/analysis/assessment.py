@@ -17,16 +17,16 @@ from vpinn.analysis.cauchy import cauchy_sides
 from vpinn.analysis.clashes import clashing_values
 from vpinn.analysis.data import unseen_data
 from vpinn.analysis.drawn import DrawnPoints, assessed_objective, drawn_cells
+from vpinn.analysis.effectivity import distrust, relative_error
 from vpinn.analysis.errors import TrueError, independent_points, reference_errors
 from vpinn.analysis.estimate import Estimate, Estimator
 from vpinn.analysis.finite_elements import compare_with_finite_elements
-from vpinn.analysis.geometry import kink
 from vpinn.analysis.quantities import field_errors, quantities_of
 from vpinn.analysis.resonance import close_to_resonance
 from vpinn.analysis.several import another_solution
 from vpinn.analysis.uniqueness import free_functions
 from vpinn.analysis.walks import walk_error
-from vpinn.domain import CellPoints, Domain
+from vpinn.domain import CellPoints
 from vpinn.errors import VpinnError
 from vpinn.finite_elements import Level, rule_degree
 from vpinn.forms import integrals
@@ -38,13 +38,8 @@ from vpinn.trial import Evaluator
 
 UNRESOLVED = 0.1
 """Relative error estimate above which a check fails, even if points and tests were enough."""
-EFFECTIVITY = (0.2, 5.0)
-"""Smallest and largest ratio of the error estimate to the true error, where that is known, at which the estimate is trusted."""
 CERTAIN, WALKED = 3.0, 10.0
 """Standard deviations that are taken off an error that walks measure, and factor over the estimate at which a check fails."""
-PENALISED = 1e-3
-"""Relative error that the exact solution of the problem file may cause itself, if it solves the equations without the penalty
-terms of the form: an estimate, which is made of the form, does not see that difference."""
 
 
 def assess(
@@ -77,6 +72,7 @@ def assess(
     estimate = estimator(solution.theta) if isinstance(estimator, Estimator) else estimator
     judge = estimator if isinstance(estimator, Estimator) else None
     metrics["error_estimate"] = None
+    relative_true = 0.0 if not true or estimate is None else relative_error(true, estimate, metrics["errors"])
     if estimate is not None:
         metrics["error_estimate"] = {
             "relative_energy": estimate.relative,
@@ -85,7 +81,7 @@ def assess(
             "absolute": estimate.absolute,
             "unexplained": 0.0 if estimate.corrected is None else estimate.corrected.left,
             "true": true,
-            "effectivity": estimate.absolute / true if true and not _rounding(true, estimate) else None,
+            "effectivity": estimate.absolute / true if true and relative_true > adequacy.ROUNDING else None,
         }
     metrics |= answers_of(solution, estimate)
     if fixed := Level.of(problem).told(rotations=solution.trial.space is not None):
@@ -102,11 +98,8 @@ def assess(
         checks.append(
             f"error estimate: {estimate.relative:.0%} of the flux is unresolved; give more steps or features, or refine the mesh"
         )
-    if true and estimate is not None and not _rounding(true, estimate) and not _believed(true, estimate, problem.domain):
-        checks.append(
-            f"error estimate: it is {estimate.absolute / true:.2g} times the error, {estimate.relative:.1e} of the flux; do not "
-            "trust it on problems like this, refine the mesh"
-        )
+    if true and estimate is not None and (why := distrust(solution, estimate, relative_true)):
+        checks.append(f"error estimate: {why}")
     checks += _longer_than_walks_allow(metrics, estimate)
     if others := _others(first or solution, loss, unique):
         checks.append(f"uniqueness: {others}")
@@ -213,24 +206,6 @@ def _longer_than_walks_allow(metrics: dict[str, Any], estimate: Estimate | None)
     if least > WALKED * told and least > adequacy.SMALL:
         seen = walks["relative"]
         yield f"walks: they measure an error of {seen:.1e}, the estimate is {told:.1e} (relative, L²); trust the walks"
-
-
-def _rounding(true: float, estimate: Estimate) -> bool:
-    """Return whether the true error is rounding, relative to the flux ‖B(u)‖ = absolute/relative: such errors are not judged."""
-    return true * estimate.relative <= adequacy.ROUNDING * estimate.absolute
-
-
-def _believed(true: float, estimate: Estimate, domain: Domain) -> bool:
-    """Return whether an estimate is near the true error of the flux, or both are so small that their ratio does not matter.
-
-    Straight facets along a curve cause a relative error as large as their angle to its tangents. No estimate on the mesh sees it.
-    """
-    least, most = EFFECTIVITY
-    relative = true * estimate.relative / estimate.absolute if estimate.absolute else 0.0
-    bent = 0.0 if domain.mesh is None else kink(domain.mesh)
-    if relative <= PENALISED and (estimate.relative <= adequacy.SMALL or estimate.relative <= relative <= bent):
-        return True
-    return least * true <= estimate.absolute <= most * true
 
 
 def _energy(solution: Solution) -> float:

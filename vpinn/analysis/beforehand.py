@@ -7,7 +7,8 @@ from enum import Enum, auto
 
 import torch
 
-from vpinn.analysis.uniqueness import RECIPE, UNDETERMINED, find_free
+from vpinn.analysis.entire import RECIPE
+from vpinn.analysis.uniqueness import UNDETERMINED, find_free
 from vpinn.objective.variation import is_linear
 from vpinn.optimization import stated_problem
 from vpinn.placement import HOST

@@ -17,32 +17,30 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from vpinn.analysis.entire import recipe_of, straight
 from vpinn.analysis.free import Free, imbalance, orthonormal, some_points, units_of, without
 from vpinn.analysis.sobolev import derivatives, evenly, volume
 from vpinn.errors import InputError
 from vpinn.features import Objectives, objective_for, tests_degree
 from vpinn.features.least_squares import PILOT_ROWS, add_to_last_layer
-from vpinn.features.recipes import Recipe
 from vpinn.features.resolution import local_degree
 from vpinn.finite_elements import Level, expected_functions
 from vpinn.objective import Objective
 from vpinn.objective.linearisation import Rows, everything, linearise
 from vpinn.optimization import stated_problem
-from vpinn.placement import HERE, HOST
-from vpinn.problem import Case
+from vpinn.placement import HERE
+from vpinn.problem import Case, Problem
 from vpinn.trial import Evaluator, Features, Trial, conditions_alone
 
 Array = NDArray[np.float64]
 WIDTHS = (6, 20, 60, 160, 400)
 """Numbers of features per component that are tried one after another."""
+WIDEST = 640
+"""The number that follows for one component in space, where so many resolve modes that 400 do not; a second or two."""
 RESOLVED, MOST_DIMENSIONS = 3, 5
 """Dimension up to which that many features resolve modes, and dimension up to which free functions are looked for."""
 MOST_CELLS = 50_000
 """Cells above which tests on all of them would take more than a few seconds."""
-RECIPE = Recipe("sin", 1.2)
-"""Features that are drawn: entire functions, whose span comes close to smooth free functions fastest."""
-PER_AXIS = 8.0
-"""Features per coordinate above which their scale grows in proportion, so that modes of many waves are found, too."""
 UNDETERMINED = (InputError, np.linalg.LinAlgError)
 """What is raised where free functions cannot be determined."""
 OPEN = 1e-6
@@ -55,8 +53,6 @@ CERTAIN = 1e-8
 """σ of a free function up to which no more features are tried."""
 EXACT = 1e-9
 """σ up to which it is rounding; such a function is free without the test of ``FELL``."""
-STRAIGHT = 1e-5
-"""Slope of the features that represent coordinates, small enough to be linear, in units of one over half the domain's width."""
 LOOKS = 2
 """Numbers of features that are tried in any case, besides one more that decides whether to go on."""
 SETTLED = 2.0
@@ -110,13 +106,13 @@ def find_free(problem: Case, trial: Trial, theta: torch.Tensor) -> Free | None:
     norm = derivatives(objectives.problem, trial)
     level = Level.of(problem)
     levels, look, bound = len(level.opened if trial.space is None else level.motions), None, 0.0
-    for width in WIDTHS if problem.domain.dimension <= RESOLVED else WIDTHS[: LOOKS + 1]:
+    widths = _widths(problem)
+    for width in widths:
         with contextlib.suppress(InputError):  # too few points for so many features
             look = _Look.of(problem, objectives, norm, trial, theta, width)
             least.append(float(look.ratios[levels]))
             bound = OPEN if least[-1] * FELL <= least[0] or min(least) <= EXACT else EXACT
-        certain = bool(least) and least[-1] <= min(CERTAIN, bound)
-        if len(least) > LOOKS and (certain or not _falls(least, problem.domain.dimension)):
+        if len(least) > LOOKS and (least[-1] <= min(CERTAIN, bound) or not _falls(least, problem.domain.dimension, widths)):
             break
     if look is None:
         raise InputError("there are too few points or tests to look for free functions")
@@ -130,7 +126,15 @@ def find_free(problem: Case, trial: Trial, theta: torch.Tensor) -> Free | None:
     return look.free(free) if len(free) else None
 
 
-def _falls(least: list[float], dimension: int) -> bool:
+def _widths(problem: Problem) -> tuple[int, ...]:
+    """Return the numbers of features per component that are tried one after another."""
+    d, components = problem.domain.dimension, sum(unknown.components for unknown in problem.unknowns)
+    if d > RESOLVED:
+        return WIDTHS[: LOOKS + 1]
+    return (*WIDTHS, WIDEST) if d == RESOLVED and components == 1 else WIDTHS
+
+
+def _falls(least: list[float], dimension: int, widths: tuple[int, ...]) -> bool:
     """Return whether σ falls so fast that a function may turn out to be free with more features.
 
     At first the fall must be faster than the one before, as it begins only once features resolve the function. Later, σ is
@@ -139,7 +143,7 @@ def _falls(least: list[float], dimension: int) -> bool:
     earlier, before, last = least[-3:]
     if len(least) == LOOKS + 1 or last * SETTLED > before:
         return last * SETTLED <= before and last * earlier < FASTER * before**2
-    here, now, most = (WIDTHS[at] ** (1 / dimension) for at in (len(least) - 2, len(least) - 1, -1))
+    here, now, most = (widths[at] ** (1 / dimension) for at in (len(least) - 2, len(least) - 1, -1))
     return bool(last * np.exp(-np.log(before / last) * (most - now) / (now - here)) <= NEAR)
 
 
@@ -197,14 +201,14 @@ class _Look:
         space = objective.test_space
         if space is not None and local_degree(space.space.mesh, width) > space.space.degree:
             raise InputError("the largest cells do not see so many features")  # and would call them free
-        recipe = _recipe(width, problem.domain.dimension)
+        recipe = recipe_of(width, problem.domain.dimension)
         network = recipe.features(trial.network, width, problem.domain, tests_degree(objective))
-        generator = torch.Generator().manual_seed(problem.settings.solver.seed)
-        drawn = _straight(network, recipe.draw(network, problem.domain, generator))
+        seeded = torch.Generator().manual_seed(problem.settings.solver.seed)
+        drawn = straight(network, recipe.draw(network, problem.domain, seeded))
         enough = PILOT_ROWS * max(width, WIDTHS[LOOKS])  # each point has rows for every component
-        tested = objective.test_space is not None
         wider = max(network, trial.network, key=lambda one: one.layers[-2])  # both are evaluated at the points taken together
-        rows = linearise(objective, network, drawn, everything(objective, wider) if tested else evenly(objective, enough), at)
+        parts = everything(objective, wider) if space is not None else evenly(objective, enough)
+        rows = linearise(objective, network, drawn, parts, at)
         functions = linearise(norm, network, drawn, evenly(norm, enough)).columns
         sizes = [np.linalg.norm(part, 2) for part in (rows.columns, functions)]
         if not (np.isfinite(sizes).all() and min(sizes) > 0.0):
@@ -279,16 +283,3 @@ class _Look:
         unknowns = Evaluator.of(self.problem, trial, [unknown.function for unknown in self.problem.unknowns])
         nothing = Evaluator.of(self.problem, self.trial, [unknown.function for unknown in self.problem.unknowns])
         return unknowns(theta, points) - nothing(self.theta, points)
-
-
-def _recipe(width: int, dimension: int) -> Recipe:
-    """Return features of which ``width`` are drawn: the more of them there are per coordinate, the faster they oscillate."""
-    return replace(RECIPE, scale=RECIPE.scale * max(1.0, width ** (1 / dimension) / PER_AXIS))
-
-
-def _straight(network: Features, theta: torch.Tensor) -> torch.Tensor:
-    """Return parameters [size] in which the first features represent the coordinates, for rotations and linear functions."""
-    moved, d = theta.clone(), network.layers[0]
-    weight, bias = network.unpack(moved)[0]
-    weight[:d], bias[:d] = STRAIGHT * torch.eye(d, dtype=torch.float64, device=HOST), 0.0
-    return moved

@@ -129,6 +129,8 @@ def learned_rows(metrics: Mapping[str, Any]) -> Rows:
         rows.append(("reused batch" if k == 0 else "", f"{text}, {kind}: {one['verdict']}"))
     refused = [(NAMES[name], way["refused"]) for name, way in told.get("ways", {}).items() if way["refused"]]
     rows += [("not compared" if k == 0 else "", f"{name}: {why}") for k, (name, why) in enumerate(refused)]
+    if late := told.get("late"):
+        rows.append(("not compared", f"{late} unseen members, for which the time limit left no time"))
     if (standings := Standings.of(metrics)) is None:
         return rows
     ways = standings.ways.values()

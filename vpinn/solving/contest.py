@@ -7,8 +7,9 @@ layer of learned features, and of random ones, is found by least squares; and a 
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,7 +72,13 @@ class Way:
 
 
 def contest(
-    learning: Learning, weights: Tensor, features: Tensor, unseen: Sequence[Array], spent: float, signals: Interrupt
+    learning: Learning,
+    weights: Tensor,
+    features: Tensor,
+    unseen: Sequence[Array],
+    spent: float,
+    signals: Interrupt,
+    until: float = math.inf,
 ) -> dict[str, Way]:
     """Return the ways to solve members, with what each reached on those that were not learned from.
 
@@ -82,6 +89,8 @@ def contest(
         unseen: values of the parameters of the members [P] each.
         spent: processor seconds that learning took.
         signals: signals received, which end the work.
+        until: time, by ``time.perf_counter``, after which no further way is tried; members that not all ways have solved by then
+            are left out.
 
     Returns:
         Name → way: "cold", "nearest", "weights", "features", "least-squares" and "reduced".
@@ -95,23 +104,35 @@ def contest(
         "least-squares": Way(contestants.least_squares),
         "reduced": Way(contestants.reduced),
     }
-    for values in unseen:
-        problem = member(learning.members.family, values)
-        error = error_function(problem)
-        release_memory()
-        for way in ways.values():
-            if way.refused:
-                continue
-            try:
-                course = way.solve(values, problem)
-            except VpinnError as refused:
-                way.refused = str(refused)
-                continue
-            way.seconds.append([seconds for seconds, *_ in course])
-            way.errors.append([error(trial, theta) for _, trial, theta in course])
+    for number, values in enumerate(unseen):
+        if not _all_tried(ways.values(), values, member(learning.members.family, values), until):
+            for way in ways.values():
+                del way.seconds[number:], way.errors[number:]
+            break
     ways["nearest"].offline = contestants.solving
     ways["reduced"].offline = contestants.reducing
     return ways
+
+
+def _all_tried(ways: Iterable[Way], values: Array, problem: Case, until: float) -> bool:
+    """Solve a member by all ways that apply; return False, without the rest of them, where the time is over."""
+    error = None
+    for way in ways:
+        if time.perf_counter() > until:
+            return False
+        if error is None:
+            error = error_function(problem)
+            release_memory()
+        if way.refused:
+            continue
+        try:
+            course = way.solve(values, problem)
+        except VpinnError as refused:
+            way.refused = str(refused)
+            continue
+        way.seconds.append([seconds for seconds, *_ in course])
+        way.errors.append([error(trial, theta) for _, trial, theta in course])
+    return True
 
 
 class _Contestants:

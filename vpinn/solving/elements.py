@@ -10,6 +10,7 @@ from vpinn.analysis import make_monitor
 from vpinn.errors import InputError, VpinnError
 from vpinn.features import Direct, Elements
 from vpinn.finite_elements import check
+from vpinn.interrupt import Stopped
 from vpinn.metrics import Metrics
 from vpinn.optimization import Training, history_row
 from vpinn.problem import Case
@@ -41,17 +42,30 @@ class Rival:
     def _note(self, stage: ElementStage) -> bool:
         estimate = None if stage.estimate is None else replace(stage.estimate, corrected=None)
         self.stages.append(replace(stage, estimator=None, estimate=estimate))
+        if not self._found or stage.relative <= self._found[0].relative:
+            self._found = [stage]
         return True
 
     @property
     def best(self) -> ElementStage | None:
-        """The best stage; None if finite elements cannot solve the problem."""
+        """The best stage; None if finite elements cannot solve the problem.
+
+        Raises:
+            Stopped: A signal arrived, or the time limit was over; the stages so far remain.
+        """
         if self._ended is None:
             try:
-                best, self._ended = solve_by_elements(self._problem, self._method, self._note)
-                self._found = [best]
+                _, self._ended = solve_by_elements(self._problem, self._method, self._note)
             except VpinnError:
                 self._ended = ""
+            except Stopped:
+                self._ended = "time limit"
+                raise
+        return self.found
+
+    @property
+    def found(self) -> ElementStage | None:
+        """The best stage so far."""
         return self._found[0] if self._found else None
 
     @property

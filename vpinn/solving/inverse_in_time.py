@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, replace
 
+from vpinn.errors import InputError
 from vpinn.features import March
 from vpinn.inference import InferenceStage, found_problem
 from vpinn.metrics import Metrics
@@ -59,7 +60,11 @@ class InverseMarchStrategy(Inference):
         begun = march.start()
         state.training, state.journal = begun.training, begun.journal
         state.record = {"inferred": best.record}
-        finish = march.solve(state, hooks)
+        try:
+            finish = march.solve(state, replace(hooks, ready=hooks.ready + best.seconds))
+        except InputError as error:
+            numbers = ", ".join(f"{name} = {one['value']:.4g} ± {one['std']:.1g}" for name, one in best.posterior.numbers.items())
+            raise InputError(f"{error.message}; inferred by then: {numbers}", error.where) from None
         state.training.seconds += best.seconds
         state.record = {**state.record, "inferred": best.record}
         outcome = finish()

@@ -6,6 +6,7 @@ The closing comparison on members that were not learned from is that of `vpinn.s
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -70,6 +71,7 @@ class LearningStrategy(Strategy):
         samplers = samplers_of(members.settings, self.middle.objective, members.batch, 1) if drawn else ()
         plan = Plan(learner, schedule, samplers, checkpoint_every=solver.checkpoint)
         super().__init__(problem, members.settings, plan, placement, self.middle.trial)
+        self._left = math.inf  # seconds until the time limit
 
     def start(self) -> State:
         """Return the state before the first step."""
@@ -87,6 +89,7 @@ class LearningStrategy(Strategy):
     def solve(self, state: State, hooks: Hooks) -> Callable[[], Outcome]:
         """Learn to the end of the schedule."""
         training, first = state.training, state.training.step
+        self._left = hooks.left(self.settings.solver.time_limit) or math.inf
         began = time.perf_counter() - training.seconds
         saved, used = time.perf_counter(), time.process_time()
         size = self.plan.batch_size or self.middle.objective.size
@@ -124,12 +127,11 @@ class LearningStrategy(Strategy):
 
     def _reason(self, training: Training, hooks: Hooks) -> str:
         """Return why learning ends after this step, "" where it goes on."""
-        limit = self.settings.solver.time_limit
         if hooks.signals.signal is not None:
             return "signal"
         if training.step >= self.plan.schedule.steps:
             return "steps"
-        late = training.step and (hooks.over(training) or (limit is not None and training.seconds > limit))
+        late = training.step and (hooks.over(training) or training.seconds > self._left)
         return "time limit" if late else ""
 
     def _outcome(self, training: Training, hooks: Hooks, spent: float) -> SteadyOutcome:
@@ -181,8 +183,12 @@ class LearningStrategy(Strategy):
         }
         if not unseen:
             return {"learning": entries}
-        ways = contest(learning, training.theta, training.state[FEATURES], unseen, spent, hooks.signals)
+        until = time.perf_counter() + self._left - training.seconds
+        ways = contest(learning, training.theta, training.state[FEATURES], unseen, spent, hooks.signals, until)
         errors, seconds = told(ways)
+        compared = max(len(way.errors) for way in ways.values())
+        if compared < len(unseen):
+            entries |= {"unseen": entries["unseen"][:compared], "late": len(unseen) - compared}
         return {"learning": {**entries, "ways": errors}, "processor_seconds": seconds}
 
 

@@ -47,15 +47,13 @@ from vpinn.solving.elements import Rival, make_rival, note_stage, outcome_of
 from vpinn.solving.growth_record import row_of, settle
 from vpinn.solving.origin import Origin
 from vpinn.solving.preparation import Setup
-from vpinn.solving.staged import best_stage
+from vpinn.solving.staged import best_stage, ended_in_time
 from vpinn.solving.steady import SteadyStrategy, conclude, with_trial
-from vpinn.solving.strategy import Hooks, Outcome, State
+from vpinn.solving.strategy import SOON, Hooks, Outcome, State
 from vpinn.trial import Features, Trial
 
 GROWN = ("tolerance", "grown", "time limit")
 """Reasons for the end of growth after which only the assessment is left."""
-SOON = 0.01
-"""Seconds given to features if the time limit is over when they start."""
 RECIPES = 10
 """Approximate number of recipes for random features that are tried before the first stage."""
 GOOD = 1e-4
@@ -77,6 +75,7 @@ class LeastSquaresStrategy(SteadyStrategy):
         self._rival = None if self._method.alone else make_rival(setup.problem, self._method)
         self._freedom = Freedom.UNKNOWN
         self._began = time.perf_counter()
+        self._ready = 0.0
 
     def start(self) -> State:
         """Return the state before the first stage."""
@@ -103,31 +102,34 @@ class LeastSquaresStrategy(SteadyStrategy):
         for least squares, finite elements are solved first if they take less time than the choice of features. They become the
         solution if they are accurate enough, or more accurate than the features.
         """
-        self._began = time.perf_counter()
+        self._began, self._ready = time.perf_counter(), hooks.ready
         if self.setup.origin is not None:
             return self._from_run(state, hooks, self.setup.origin)
         if state.record:
             return self._resumed(state, hooks)
-        with hooks.signals.abandons():
-            turns = Level.of(self.setup.problem).turns  # rigid rotations, which finite elements remove
-            self._freedom = Freedom.UNKNOWN if turns else free_beforehand(self.setup.problem, self.setup.trial)
-        if self._freedom is Freedom.MANY:
-            self._rival, self._trials = None, self._trials[:1]
-        if self._rival is not None:
-            with hooks.signals.abandons():
-                first = self._elements_first(self._rival)
-                if why := self.placement.group.by_first(lambda: first):
-                    return self._by_elements(state, hooks, self._rival, why)
+        whys = list[str]()
+        if not ended_in_time(self, hooks, self._left(), lambda: whys.append(self._looked())):
+            whys.append("the time limit was over before features" if self._rival is not None and self._rival.found else "")
+        if self._rival is not None and (why := self.placement.group.by_first(lambda: whys[0])):
+            return self._by_elements(state, hooks, self._rival, why)
         best, estimator, left = self._grown(state, hooks)
         stopped = state.training.stopped
         asked = stopped in GROWN and (stopped != "time limit" or (self._rival is not None and self._rival.known))
         if self._rival is not None and asked and left > self._method.tolerance:
-            with hooks.signals.abandons():
-                relative = self._rival.relative
-                if (less := self.placement.group.by_first(lambda: relative)) < left:
-                    return self._by_elements(state, hooks, self._rival, f"error estimate {less:.1e}, that of features {left:.1e}")
+            rival = self._rival
+            ended_in_time(self, hooks, self._left(), lambda: rival.best)
+            if (less := self.placement.group.by_first(lambda: rival.relative)) < left:
+                return self._by_elements(state, hooks, rival, f"error estimate {less:.1e}, that of features {left:.1e}")
         state.record = {**state.record, "width": best.width, "degree": tests_degree(best.objective)}
         return self._concluded(state, hooks, best.trial, best.objective, estimator)
+
+    def _looked(self) -> str:
+        """Look for free functions, and return the reason why finite elements solve the problem; "" if features are tried."""
+        turns = Level.of(self.setup.problem).turns  # rigid rotations, which finite elements remove
+        self._freedom = Freedom.UNKNOWN if turns else free_beforehand(self.setup.problem, self.setup.trial)
+        if self._freedom is Freedom.MANY:
+            self._rival, self._trials = None, self._trials[:1]
+        return "" if self._rival is None else self._elements_first(self._rival)
 
     def _elements_first(self, rival: Rival) -> str:
         """Return the reason why finite elements solve the problem and no features are tried; "" if features are tried.
@@ -211,7 +213,8 @@ class LeastSquaresStrategy(SteadyStrategy):
 
     def _grown(self, state: State, hooks: Hooks) -> tuple[Stage, Estimator | None, float]:
         """Return the best stage, the estimator of its error, and its error estimate; none of the latter two after a signal."""
-        training, journal = state.training, _journal(state)
+        training, journal = state.training, state.journal
+        assert isinstance(journal, Journal)
         method = self._method
         group = self.placement.group
         stages, estimators = list[Stage](), StageEstimators(self.setup.problem)
@@ -269,7 +272,8 @@ class LeastSquaresStrategy(SteadyStrategy):
     def _left(self) -> float | None:
         """Return the seconds left of the time limit; None if there is none."""
         limit = self._method.time_limit
-        return None if limit is None else max(limit - (time.perf_counter() - self._began), SOON)
+        spent = self._ready + time.perf_counter() - self._began
+        return None if limit is None else max(limit - spent, SOON)
 
     @property
     def _late(self) -> bool:
@@ -289,9 +293,3 @@ class LeastSquaresStrategy(SteadyStrategy):
         assert isinstance(network, Features)
         whole = self._objectives.of(trial, record["width"], record["degree"])
         return dataclasses.replace(trial, network=network), with_network(whole, network)
-
-
-def _journal(state: State) -> Journal:
-    """Return the journal of a state, which this strategy always has."""
-    assert isinstance(state.journal, Journal)
-    return state.journal

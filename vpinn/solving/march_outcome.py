@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from vpinn.analysis import is_near, is_right
 from vpinn.domain import CellPoints
 from vpinn.errors import InputError
 from vpinn.march import (
@@ -30,10 +31,6 @@ from vpinn.solving.strategy import Outcome
 
 UNRESOLVED = 0.1
 """Relative error estimate above which a check fails."""
-EFFECTIVITY = (0.2, 5.0)
-"""Range of the effectivity (ratio of the error estimate to the true error) outside of which a check fails."""
-NEGLIGIBLE = 1e-9
-"""Relative error below which the effectivity is not checked."""
 FINER = 4
 """How much higher the degree of the quadrature for true errors is than that of the march."""
 
@@ -113,9 +110,9 @@ class MarchOutcome(Outcome):
             return {}, {}, checks
         gap = true_gap(self.stage, self.stages)
         both = {"effectivity": (estimate.relative, gap.relative), "effectivity_final": (estimate.final, gap.final)}
-        found = {name: told / true if true > 0 else None for name, (told, true) in both.items()}
-        wrong = found["effectivity"] is not None and not EFFECTIVITY[0] <= found["effectivity"] <= EFFECTIVITY[1]
-        if wrong and gap.relative > NEGLIGIBLE:
+        found = {name: one / true if true > 0 else None for name, (one, true) in both.items()}
+        told = estimate.relative, gap.relative
+        if gap.relative > 0 and not is_near(*told) and not is_right(*told, self.timed):
             checks.append(
                 f"error estimate: it is {found['effectivity']:.2g} times the error, {estimate.relative:.1e} over space and time; "
                 "do not trust it on problems like this, refine the mesh"

@@ -98,7 +98,7 @@ class MarchStrategy(Strategy):
         self._stages.journal, journal.saved = journal, lambda: hooks.save(state, None)
         self._goes_on = lambda: not hooks.over(training)
         limit = self.settings.solver.time_limit
-        with signals.limited(limit):
+        with signals.limited(hooks.left(limit)):
             try:
                 with signals.abandons():
                     self._stages.run(lambda: self._note(training, hooks, time.perf_counter() - began))

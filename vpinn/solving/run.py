@@ -104,7 +104,7 @@ def solve(  # noqa: PLR0913 (keywords of the public interface)
 
         teller.phase("solving")
         tell = _telling(report if placement.group.first else None, teller, strategy.plan)
-        finish = strategy.solve(state, Hooks(tell, save, signals, folder))
+        finish = strategy.solve(state, Hooks(tell, save, signals, folder, ready=ready))
         teller.settle(state.training)
         if state.training.stopped == "signal":
             found = in_time(problem, dataclasses.replace(finish().solution, outlet=OUTLET))

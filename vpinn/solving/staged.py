@@ -18,6 +18,24 @@ from vpinn.solving.strategy import Hooks, Strategy
 _Stage = TypeVar("_Stage")
 
 
+def ended_in_time(strategy: Strategy, hooks: Hooks, left: float | None, work: Callable[[], object]) -> bool:
+    """Do work that may be dropped, and return whether it ended before the time limit, of which ``left`` seconds are left.
+
+    Raises:
+        Stopped: A signal arrived.
+    """
+    signals = hooks.signals
+    with signals.limited(left if strategy.placement.group.size == 1 else None):
+        try:
+            with signals.abandons():
+                work()
+            return True
+        except Stopped:
+            if signals.signal is not None:
+                raise
+            return False
+
+
 def best_stage(
     strategy: Strategy,
     training: Training,
@@ -43,7 +61,7 @@ def best_stage(
         InputError: The time limit was over before the first stage ended.
     """
     signals, limit = hooks.signals, strategy.settings.solver.time_limit
-    left = limit if seconds is None else seconds
+    left = hooks.left(limit) if seconds is None else seconds
     with signals.limited(left if strategy.placement.group.size == 1 else None):
         try:
             with signals.abandons():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -49,8 +48,8 @@ class Steps(SteadyStrategy):
     def solve(self, state: State, hooks: Hooks) -> Callable[[], Outcome]:
         """Train to the end of the plan."""
         setup, plan = self.setup, self.plan
-        if hooks.enough is not None:
-            plan = dataclasses.replace(plan, time_limit=min(hooks.enough, plan.time_limit or math.inf))
+        limits = [limit for limit in (hooks.enough, hooks.left(plan.time_limit)) if limit is not None]
+        plan = dataclasses.replace(plan, time_limit=min(limits, default=None))
         train(
             setup.objective,
             state.training,

@@ -19,6 +19,8 @@ from vpinn.problem import Case, Settings
 from vpinn.solution import Solution
 from vpinn.trial import Trial
 
+SOON = 0.01
+"""Seconds that are left at least when the time limit is over."""
 Space = Trial | MarchStage | None
 """What the parameters are coefficients of: a trial space, or a march with its own spaces; None as long as there is neither."""
 
@@ -69,6 +71,7 @@ class Hooks:
         folder: Folder that ``save`` writes into, for messages; None if it writes nothing.
         enough: Time in seconds after which the current step or stage is the last, with ``stopped = "time limit"``; None for no
             such limit.
+        ready: Seconds that the set-up took, which count towards the time limit.
     """
 
     report: Callable[[Training], None]
@@ -76,6 +79,11 @@ class Hooks:
     signals: Interrupt
     folder: Path | None = None
     enough: float | None = None
+    ready: float = 0.0
+
+    def left(self, limit: float | None, seconds: float = 0.0) -> float | None:
+        """Return the seconds left of a time limit when a strategy has worked for ``seconds``; None if there is no limit."""
+        return None if limit is None else max(limit - self.ready - seconds, SOON)
 
     def over(self, training: Training) -> bool:
         """Return whether the step or stage that has just ended is the last, because of a signal or of a time limit."""
