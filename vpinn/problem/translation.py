@@ -18,6 +18,7 @@ from vpinn.errors import InputError
 from vpinn.problem.arithmetic import Value, add, component, divide, fold, identity, multiply, negate, power, tensor
 from vpinn.problem.functions import MEANT, SIGNS, UNAVAILABLE
 from vpinn.problem.index_sums import index_of, indexed_sum
+from vpinn.problem.interfaces import LOST
 from vpinn.problem.limits import check_value
 from vpinn.problem.operators import CONDITIONS, CONNECTIVES, DERIVATIVES, MEASURES, SYNTAX, gradient, make_operators
 from vpinn.problem.scope import Scope
@@ -58,7 +59,10 @@ class Translator:
             case ast.UnaryOp(op=ast.UAdd() | ast.USub()) | ast.BinOp(op=ast.Add() | ast.Sub()):
                 return self._sum(node)
             case ast.BinOp(op=op) if type(op) in _BINARY:
-                return self._apply(node, _BINARY[type(op)], self.term(node.left), self.term(node.right))
+                left, right = self.term(node.left), self.term(node.right)
+                if isinstance(right, Measure) and self.scope.sides is not None and self.scope.sides.lost(node.left, left):
+                    self.fail(node.left, LOST)
+                return self._apply(node, _BINARY[type(op)], left, right)
             case ast.Subscript():
                 return self._component(node)
             case ast.Call(func=ast.Name(id="sum"), args=[ast.GeneratorExp() as summed], keywords=[]):

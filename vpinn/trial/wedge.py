@@ -107,8 +107,9 @@ def is_elliptic(tensor: Array) -> bool:
     found = np.linalg.det(np.einsum("at,iakb,bt->tik", normal, tensor / np.abs(tensor).max(), normal))
     if np.abs(found).min() <= SMALL or np.ptp(np.sign(found)) != 0.0:
         return False
-    roots = eigvals(_pencil(tensor / np.abs(tensor).max()))
-    return bool((np.abs(roots.imag) > REAL * (1.0 + np.abs(roots))).all())
+    roots, merged = eigvals(_pencil(tensor / np.abs(tensor).max())), _roots(tensor / np.abs(tensor).max())
+    apart = (np.abs(roots.imag) > REAL * (1.0 + np.abs(roots))).all()
+    return bool(apart) and sum(len(root.step) for root in merged) == len(tensor)
 
 
 def solutions(
