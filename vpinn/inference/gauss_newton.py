@@ -78,7 +78,8 @@ def fit(
     """
     prior, data = Prior.of(forward), forward.data
     at = forward.predict(start)
-    damping, stalled, bounded = 0, 0, _bounded(forward)
+    damping, stalled = 0, 0
+    bounded = _bounded(forward)
     numbers = prior.start if chosen is None else prior.within(chosen)
     for step in range(1, STEPS + 1):
         slopes = forward.jacobian(at)
