@@ -22,6 +22,7 @@ from vpinn.analysis.errors import TrueError, independent_points, reference_error
 from vpinn.analysis.estimate import Estimate, Estimator
 from vpinn.analysis.finite_elements import compare_with_finite_elements
 from vpinn.analysis.geometry import kink
+from vpinn.analysis.pieces import loose_piece
 from vpinn.analysis.quantities import field_errors, quantities_of
 from vpinn.analysis.resonance import close_to_resonance
 from vpinn.analysis.several import another_solution
@@ -212,6 +213,8 @@ def _others(solution: Solution, loss: float | None, unique: bool) -> str:
     """
     if solution.problem.bounds or solution.problem.supports:
         return ""
+    if loose := loose_piece(solution.problem):
+        return loose
     if unique_by_signs(solution.problem):
         return ""
     free = None if unique else free_functions(solution.problem, solution.trial, solution.theta, loss)

@@ -78,8 +78,9 @@ class _Sides:
     """What crosses the boundary, facet by facet.
 
     Attributes:
-        across: Σ_i |n·A[i, k]n| relative to |A| of every component k, largest over the points of a facet [facets, n].
-        flow: b·n of a single unknown, that of largest size, relative to |b|; of several Σ_i |b[i, k]·n| [facets, n].
+        across: |n·A[i, k]n| relative to |A[i, k]| of every component k, largest over equations i and the points of a facet
+            [facets, n].
+        flow: b·n of a single unknown, that of largest size, relative to |b|; of several |b[i, k]·n| likewise [facets, n].
         alone: whether there is one unknown with one component, and A is semidefinite.
         first: whether A vanishes, so that the equation is of first order.
     """
@@ -104,17 +105,19 @@ class _Sides:
         n, count = points.normal, offsets(problem)[-1]
         sizes = np.abs(second).max(axis=(1, 2, 3, 4))
         first, alone = not sizes.any(), count == 1
-        across = np.abs(np.einsum("qa,qiakb,qb->qik", n, second, n)).sum(axis=1)
+        crossing = np.abs(np.einsum("qa,qiakb,qb->qik", n, second, n))
+        largest = np.abs(second).max(axis=(2, 4))  # of every pair of equation and unknown, which may have units of their own
+        across = (crossing / np.where(largest > 0.0, largest, 1.0)).max(axis=1)
         slopes = np.einsum("qika,qa->qik", drift, n)
-        flow = slopes[:, 0] if alone else np.abs(slopes).sum(axis=1)
+        speeds = np.abs(drift).max(axis=3)
+        flow = slopes[:, 0] if alone else (np.abs(slopes) / np.where(speeds > 0.0, speeds, 1.0)).max(axis=1)
         if alone and not first:
             values = np.linalg.eigvalsh(second[:, 0, :, 0, :] + second[:, 0, :, 0, :].transpose(0, 2, 1))
             floor = NONE * np.abs(values).max()
             alone = constant and bool((values >= -floor).all() or (values <= floor).all())
             flow = flow * np.sign(values.sum())
-        across = across / np.where(sizes > 0.0, sizes, 1.0)[:, None]
-        speed = np.abs(drift).max(axis=(1, 2, 3))
-        flow = flow / np.where(speed > 0.0, speed, 1.0)[:, None]
+        if alone:
+            flow = flow / np.where(speeds[:, 0] > 0.0, speeds[:, 0], 1.0)
         across, flow = (part.reshape(len(every), -1, count) for part in (across, flow))
         widest = np.take_along_axis(flow, np.abs(flow).argmax(axis=1)[:, None], axis=1)[:, 0]
         return cls(across.max(axis=1), widest, alone, first)

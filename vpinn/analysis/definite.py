@@ -1,7 +1,8 @@
 """What the signs of a form's terms tell: that a solution is the only one, or that an energy has no least value.
 
-A linear form is a sum of integrals of q(u, ∇u; v, ∇v), a bilinear form Q at every point. If Q is symmetric and never negative,
-has no products of values and derivatives, and is positive on all gradients but, for vectors, those of rotations, then a(u, u) = 0
+A linear form is a sum of integrals of q(u, ∇u; v, ∇v), a bilinear form Q at every point. Equations may be
+multiplied by −1, and of Q only the symmetric part counts in a(u, u). If that is never negative, has no products of values and
+derivatives, and is positive on all gradients but, for vectors, those of rotations, then a(u, u) = 0
 holds for constants and rigid motions at most (Korn's inequality). Elements contain these, so that a regular matrix of elements
 proves that there is one solution, however far coefficients lie apart. `unique_by_signs` looks at that; where an equation of one
 unknown contains others that do not depend on it, each is looked at alone.
@@ -63,10 +64,10 @@ def unique_by_signs(problem: Problem) -> bool:
         parts = integrands(problem)
         if not all(part.linear for part in parts):
             return False
-        groups = _groups(problem, parts)
-        if not all(_signed(problem, mesh, parts, group) for group in groups):
+        groups, signs = _groups(problem, parts), _signs(problem, mesh, parts)
+        if not all(_signed(problem, mesh, parts, group, signs) for group in groups):
             return False
-        found = _pivots(problem, mesh, parts, degree, groups)
+        found = _pivots(problem, mesh, parts, degree, groups, signs)
     except VpinnError:
         return False
     return found is not None and bool((found >= REGULAR).all())
@@ -116,26 +117,58 @@ def _groups(problem: Problem, parts: Sequence[Integrand]) -> list[NDArray[np.int
     return [np.flatnonzero(labels[owner] == label) for label in np.unique(labels)]
 
 
-def _signed(problem: Problem, mesh: Mesh, parts: Sequence[Integrand], group: NDArray[np.int64]) -> bool:
-    """Return whether Q of some components is symmetric and never negative, and positive on gradients but for rotations."""
+def _signs(problem: Problem, mesh: Mesh, parts: Sequence[Integrand]) -> Array:
+    """Return −1 for components whose own terms with gradients are negative, as of a potential beside a displacement, else 1."""
+    found = np.ones(offsets(problem)[-1])
+    for part in parts:
+        if part.region is Inside and part.load is None:
+            keys = sorted({key for pair in part.slopes for key in pair if key[1] > 0})
+            own = np.einsum("qkk->k", _at_points(mesh, part, keys))
+            for (component, _), value in zip(keys, own, strict=True):
+                if value < 0.0:
+                    found[component] = -1.0
+    return found
+
+
+def _signed(problem: Problem, mesh: Mesh, parts: Sequence[Integrand], group: NDArray[np.int64], signs: Array) -> bool:
+    """Return whether the symmetric part of Q is never negative, and positive on gradients but for rotations.
+
+    Args:
+        problem: the problem.
+        mesh: its mesh.
+        parts: integrands of its form.
+        group: components that are looked at.
+        signs: factors of the equations, by component.
+    """
     d, elliptic = mesh.dimension, False
     for part in parts:
         keys = sorted({key for pair in part.slopes for key in pair if key[0] in group})
         if not any(test[0] in group and trial[0] in group for test, trial in part.slopes):
             continue
-        q = _at_points(mesh, part, keys)
-        largest = np.abs(q).max(axis=(1, 2), keepdims=True)
-        if not np.isfinite(q).all() or (np.abs(q - q.swapaxes(1, 2)) > ROUNDING * largest).any():
-            return False
+        q = _at_points(mesh, part, keys) * np.array([signs[component] for component, _ in keys])[:, None]
+        q = _without_units(problem, (q + q.swapaxes(1, 2)) / 2, keys, d)
         place = np.array([key[1] % (d + 1) > 0 for key in keys])
-        negative = np.linalg.eigvalsh(q).min(axis=1) < -ROUNDING * largest[:, 0, 0]
-        if negative.any() or q[:, place[:, None] != place[None, :]].any():
+        if not np.isfinite(q).all() or q[:, place[:, None] != place[None, :]].any():
+            return False
+        if (np.linalg.eigvalsh(q).min(axis=1) < -ROUNDING * np.abs(q).max(axis=(1, 2))).any():
             return False
         if part.region is Inside and part.load is None:
             elliptic = _on_gradients(problem, q, keys, group, d)
             if not elliptic:
                 return False
     return elliptic
+
+
+def _without_units(problem: Problem, q: Array, keys: Sequence[Key], d: int) -> Array:
+    """Return a symmetric Q [n, keys, keys] in units in which the own terms of every unknown have size one; nan if it has none."""
+    names = [unknown.name for unknown in problem.unknowns for _ in range(unknown.components)]
+    kinds = [(names[component], place % (d + 1) > 0) for component, place in keys]
+    own = np.abs(np.einsum("qkk->qk", q))
+    sizes = np.stack([own[:, [other == kind for other in kinds]].max(axis=1) for kind in kinds], axis=1)
+    lost = (sizes == 0.0) & (q != 0.0).any(axis=2)
+    scale = np.sqrt(np.where(sizes > 0.0, sizes, 1.0))
+    scaled = q / scale[:, :, None] / scale[:, None, :]
+    return np.where(lost.any(axis=1)[:, None, None], np.nan, scaled)
 
 
 def _on_gradients(problem: Problem, q: Array, keys: Sequence[Key], group: NDArray[np.int64], d: int) -> bool:
@@ -177,6 +210,7 @@ def _pivots(
     parts: Sequence[Integrand],
     degree: int,
     groups: Sequence[NDArray[np.int64]] | None = None,
+    signs: Array | None = None,
     at: Solution | None = None,
 ) -> Array | None:
     """Return the pivots of the matrix of elements of a degree, scaled to a diagonal of ±1; None if it has no such pivots.
@@ -187,6 +221,7 @@ def _pivots(
         parts: integrands of its form.
         degree: degree of the elements.
         groups: components that are looked at alone; None: all at once.
+        signs: factors of the equations, by component; the symmetric part of the matrix is taken then.
         at: where the form is linearised; None: anywhere.
     """
     mixed, background = MixedSpace.of(mesh, [degree] * offsets(problem)[-1]), Background(mesh)
@@ -204,6 +239,10 @@ def _pivots(
         if not free.any():
             continue
         matrix = assemble(assemblers, mixed, values, np.where(free, np.cumsum(free) - 1, -1))[1]
+        if signs is not None:
+            rows = np.repeat(signs, [space.size for space in mixed.spaces])[free]
+            flipped = diags_array(rows) @ matrix
+            matrix = (flipped + flipped.T).tocsc() / 2
         pivots = _scaled_pivots(matrix)
         if pivots is None:
             return None
