@@ -96,7 +96,7 @@ def march(
     if system.linear and system.steady and system.constant_mass:
         modes = _modes(system, state, float(instants[0]))
         if modes is not None:
-            return _exactly(modes, instants, max(EXACT * tolerance, ROUNDING) * scale)
+            return _exactly(system, modes, instants, max(EXACT * tolerance, ROUNDING) * scale)
     if system.linear and not system.steady:
         begin, end = float(instants[0]), float(instants[-1])
         if (drive := tabulated(system.drive, begin, end, tolerance, scale / (end - begin))) is not None:
@@ -245,7 +245,7 @@ def _eigenpairs(k: Array, mass: Array) -> tuple[Array, Array]:
     return (1.0 / inverse - shift)[::-1], (vectors / np.sqrt(inverse))[:, ::-1]
 
 
-def _exactly(modes: _Modes, instants: Sequence[float], tolerance: float) -> Marched:
+def _exactly(system: GalerkinSystem, modes: _Modes, instants: Sequence[float], tolerance: float) -> Marched:
     """Return the exact solution of c″ + λc = g, or of c′ + λc = g, for every mode."""
     begin, lam = float(instants[0]), modes.values
 
