@@ -44,9 +44,9 @@ class SparseFactors:
         self._held = thread.call(lambda: [splu(matrix, **options)])  # a list, which the thread empties at the end
         weakref.finalize(self, thread.post, self._held.clear).atexit = False
 
-    def solve(self, right: Array) -> Array:
-        """Return the solution for right sides [n] or [n, k]."""
-        found: Array = self._held[0].solve(right)
+    def solve(self, right: Array, transposed: bool = False) -> Array:
+        """Return the solution for right sides [n] or [n, k], with the matrix or the transposed one."""
+        found: Array = self._held[0].solve(right, "T" if transposed else "N")
         return found
 
     @property

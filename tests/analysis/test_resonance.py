@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import vpinn
-from vpinn.analysis.resonance import cancellation, close_to_resonance
-from vpinn.domain import Mesh, disk, rectangle
+from vpinn.analysis.resonance import SplitForm, close_to_resonance
+from vpinn.domain import Mesh, box, disk, rectangle
 from vpinn.finite_elements.form import integrands
 from vpinn.problem import make_problem
 
@@ -37,7 +37,8 @@ def test_the_share_is_the_distance_from_the_eigenvalue(gap: float) -> None:
     problem = helmholtz(rectangle(cells=8), k2, "sin(pi*x)*sin(pi*y)")
     mesh = problem.domain
     assert isinstance(mesh, Mesh)
-    share = cancellation(problem, mesh, integrands(problem), 6)
+    terms = SplitForm.of(problem, mesh, integrands(problem), 6)
+    share = terms.share(terms.solution())
     assert share == pytest.approx(gap / (2 - gap), rel=1e-2)
 
 
@@ -49,6 +50,19 @@ def test_resonance_that_the_mesh_moves_a_little_fails_a_check() -> None:
     """
     solution = vpinn.solve(helmholtz(disk(cells=3), DISK), threads=1)
     assert any(check.startswith("uniqueness: no solution: any multiple of a mode") for check in solution.metrics["checks"])
+
+
+@pytest.mark.parametrize(
+    ("domain", "k2"),
+    [
+        (box(upper=(3e-3, 2e-3, 5e-3), cells=(4, 3, 6)), np.pi**2 * (4 / 9 + 1 / 4 + 9 / 25) * 1e6),
+        (disk(radius=0.37, cells=5), (5.135622301840683 / 0.37) ** 2),
+    ],
+)
+def test_a_mode_that_the_source_does_not_excite_is_told(domain: Mesh, k2: float) -> None:
+    """Modes (2, 1, 3) of a box in metres, and (2, 1) of a disk; at a distance of 1 % from their eigenvalues there is none."""
+    assert "any multiple of a mode can be added to u" in close_to_resonance(helmholtz(domain, k2))
+    assert close_to_resonance(helmholtz(domain, 1.01 * k2)) == ""
 
 
 @pytest.mark.parametrize("name", ["helmholtz", "convection_diffusion", "plate_bending", "poisson_boltzmann", "gear"])

@@ -122,6 +122,7 @@ def test_a_refined_mesh_has_the_joint_too() -> None:
         ("inner(grad(u), grad(v))*dx + jump(jump(u))*jump(v)*dS('a', 'b')", "another jump"),
         ("inner(grad(u), grad(v))*dx + jmp(u)*jump(v)*dS('a', 'b')", "did you mean jump"),
         ("inner(grad(u), grad(v))*dx + jump(v)*dS('a', 'b')", "no term joins both sides"),
+        ("inner(grad(u), grad(v))*dx + (0*jump(u)*jump(v) + avg(v))*dS('a', 'b')", "the factor of the jump is 0"),
         (
             "inner(grad(u), grad(v))*dx + jump(u)*jump(v)*dS('a', 'b') + jump(u)*jump(v)*dS('b', 'a')",
             "are one interface",

@@ -17,7 +17,7 @@ from vpinn.errors import InputError
 from vpinn.inference import infer_in_stages, judged
 from vpinn.inference.elements import ElementModel
 from vpinn.inference.forward import Prediction
-from vpinn.inference.gauss_newton import fit
+from vpinn.inference.gauss_newton import FARTHEST, _limited, fit
 from vpinn.inference.posterior import Posterior
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -269,3 +269,11 @@ def test_iterations_end_where_errors_of_the_derivatives_hide_the_descent(tmp_pat
     model = Quotients(stated(tmp_path, places, rod(places) + noise, None), 2)
     assert fit(model, np.zeros(2)).converged
     assert model.count <= 12
+
+
+def test_a_number_that_the_data_do_not_tell_does_not_stop_the_others() -> None:
+    """The step of the second is limited, and the first fits the data with what is left."""
+    rows, gap = np.array([[1.0, 1e-9], [2.0, 2e-9], [3.0, 3.1e-9]]), np.array([1.0, 2.0, 3.5])
+    moved = _limited(rows, gap, 0.0, np.array([True, True]))
+    assert abs(moved[1]) == FARTHEST
+    assert moved[0] == pytest.approx(15.5 / 14, rel=1e-6)

@@ -188,6 +188,24 @@ def test_a_form_that_leaves_an_algebraic_unknown_open_is_told() -> None:
         vpinn.solve(problem, threads=1)
 
 
+@pytest.mark.parametrize("mean", [0.0, 1.0])
+def test_the_source_of_a_potential_on_a_ring_must_balance(mean: float) -> None:
+    """−φ″ = c with the charge c = m + cos 2πx has a periodic solution, cos 2πx/4π², only for m = 0."""
+    problem = make_problem(
+        {"shape": "interval", "cells": 8, "time": [0, 0.1]},
+        unknowns={"c": "scalar", "p": "scalar"},
+        weak="dt(c)*v*dx + Dx(p, 0)*Dx(v_p, 0)*dx - c*v_p*dx",
+        periodic=[{"from": "left", "to": "right"}],
+        boundary=[{"on": "initial", "unknown": "c", "value": f"{mean} + cos(2*pi*x)"}],
+    )
+    if mean:
+        with pytest.raises(InputError, match="no solution: p is open up to a constant, and source and flux do not balance"):
+            vpinn.solve(problem, threads=1)
+    else:
+        found = vpinn.solve(problem, threads=1).evaluate([[0.0, 0.1]])["p"][0]
+        assert found == pytest.approx(1 / (4 * np.pi**2), rel=1e-5)
+
+
 def test_a_part_from_a_mesh_file_comes_back_from_its_folder(tmp_path: Path) -> None:
     problem = vpinn.read_problem(PROBLEMS / "heat_part.toml", ["solver.tolerance=0.1"])
     assert problem.reference is not None

@@ -181,6 +181,18 @@ def test_small_eigenvalues_are_known_to_rounding_beside_large_ones() -> None:
     np.testing.assert_allclose(vectors.T @ mass @ vectors, np.eye(size), atol=1e-9)
 
 
+def test_heat_that_flows_up_is_told() -> None:
+    """The sign of diffusion is wrong, so that rough modes grow by exp(λt) with λ of 1e5 and more."""
+    problem = make_problem(
+        {"shape": "interval", "cells": 6, "time": [0, 0.5]},
+        unknowns={"u": "scalar"},
+        weak="dt(u)*v*dx - inner(grad(u), grad(v))*dx",
+        boundary=[{"on": "all", "value": 0}, {"on": "initial", "value": "x*(1 - x)"}],
+    )
+    with pytest.raises(InputError, match="the solution grows beyond all numbers"):
+        vpinn.solve(problem, threads=1)
+
+
 @pytest.mark.slow
 def test_a_thousand_periods_of_a_wave() -> None:
     """Errors of the phase would grow with every period; the estimate knows the error at the end, too."""

@@ -139,6 +139,15 @@ def test_lowered_form() -> None:
     assert "u^2" in lowered_form(strong)[0]
 
 
+def test_lowered_form_of_a_joint() -> None:
+    problem = make_problem(
+        {"shape": "interval", "cells": 4, "tags": {"a": "x < 0.5", "b": "x > 0.5"}},
+        unknowns={"u": "scalar"},
+        weak="Dx(u, 0)*Dx(v, 0)*dx + 3*jump(u)*jump(v)*dS('a', 'b')",
+    )
+    assert lowered_form(problem)[1] == "dS('a', 'b'): 3*(v - far(v))*(u - far(u))"
+
+
 def test_long_formulas_name_their_parts_and_end() -> None:
     chain = {"a": "sin(x*y)*exp(x + y)"} | {f"b{k}": f"b{k - 1}*cos(b{k - 1})" if k else "a*cos(a)" for k in range(12)}
     problem = make_problem(

@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,11 +45,30 @@ def test_the_command_prints_brackets_as_they_are(capsys: pytest.CaptureFixture[s
         ("max(u, 1)", "'max(u, 1)': write max_value(a, b)"),
         ("kappa(u)", "kappa is a name, not a function: write kappa alone, or kappa*(…) to multiply"),
         ("norm(grad(u))", "write sqrt(inner(a, a)) for the length"),
+        ("np.sin(u)", "'np.sin(u)': leave out 'np.'; 'vpinn functions' lists what expressions may call"),
+        ("u.dx(0)", "write Dx(u, i) for u.dx(i)"),
     ],
 )
 def test_what_other_languages_write(text: str, message: str, scope: Scope) -> None:
     with pytest.raises(InputError) as caught:
         parse_expression(text, scope)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"weak": "inner(grad(u), grad(v_u))*dx - p*v_p*dx"}, "'v_u': the test function of u is v"),
+        ({"weak": "u*v*dx + p*v_p*dx - [1, 2]*dx"}, "got a vector of length 2; take a component, as in v[0], or inner(a, b)"),
+        (
+            {"weak": "u*v*dx + p*v_p*dx", "boundary": [{"on": "left", "flux": 3}]},
+            "unknown key 'flux' in [boundary.0]; a flux or traction g is a term of the form, as in - g*v*ds('left')",
+        ),
+    ],
+)
+def test_what_beginners_take_for_something_else(sections: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        make_problem({"shape": "interval", "cells": 2}, unknowns={"u": "scalar", "p": "scalar"}, **sections)
     assert message in str(caught.value)
 
 

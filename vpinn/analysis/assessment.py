@@ -16,11 +16,13 @@ from vpinn.analysis.carried import uncarried_values
 from vpinn.analysis.cauchy import cauchy_sides
 from vpinn.analysis.clashes import clashing_values
 from vpinn.analysis.data import unseen_data
+from vpinn.analysis.definite import unbounded_energy, unique_by_signs
 from vpinn.analysis.drawn import DrawnPoints, assessed_objective, drawn_cells
 from vpinn.analysis.effectivity import distrust, relative_error
 from vpinn.analysis.errors import TrueError, independent_points, reference_errors
 from vpinn.analysis.estimate import Estimate, Estimator
 from vpinn.analysis.finite_elements import compare_with_finite_elements
+from vpinn.analysis.pieces import loose_piece
 from vpinn.analysis.quantities import field_errors, quantities_of
 from vpinn.analysis.resonance import close_to_resonance
 from vpinn.analysis.several import another_solution
@@ -92,8 +94,7 @@ def assess(
     if (unseen := unseen_data(problem, rules, kinks=solution.trial.space is None)) is not None:
         checks.append(f"data: {unseen}")
     relative = np.nan if estimate is None else estimate.relative
-    looks = clashing_values(problem), uncarried_values(problem, relative), cauchy_sides(problem)
-    checks += [f"boundary values: {told}" for told in looks if told]
+    checks += _conditions(problem, relative)
     if estimate is not None and not estimate.relative <= UNRESOLVED:
         checks.append(
             f"error estimate: {estimate.relative:.0%} of the flux is unresolved; give more steps or features, or refine the mesh"
@@ -101,8 +102,7 @@ def assess(
     if true and estimate is not None and (why := distrust(solution, estimate, relative_true)):
         checks.append(f"error estimate: {why}")
     checks += _longer_than_walks_allow(metrics, estimate)
-    if others := _others(first or solution, loss, unique):
-        checks.append(f"uniqueness: {others}")
+    checks += _alone(first or solution, loss, unique)
     if not all(np.isfinite(v) for e in metrics["errors"].values() for k, v in e.items() if k != "interval"):
         checks.append("errors: not finite")
     if (cells := drawn_cells(problem)) is not None:
@@ -186,6 +186,18 @@ def _trained_enough(
         )
 
 
+def _conditions(problem: Case, relative: float) -> list[str]:
+    """Return a line for each check of boundary values that fails; ``relative`` is the error estimate."""
+    looks = clashing_values(problem), uncarried_values(problem, relative), cauchy_sides(problem)
+    return [f"boundary values: {told}" for told in looks if told]
+
+
+def _alone(solution: Solution, loss: float | None, unique: bool) -> list[str]:
+    """Return a line for each check that fails of whether the solution is the only one, and the least value of an energy."""
+    found = {"uniqueness": _others(solution, loss, unique), "energy": unbounded_energy(solution)}
+    return [f"{name}: {told}" for name, told in found.items() if told]
+
+
 def _others(solution: Solution, loss: float | None, unique: bool) -> str:
     """Return what can be added to a solution, or nearly so, or which other one there is; "" where it is the only one.
 
@@ -193,6 +205,10 @@ def _others(solution: Solution, loss: float | None, unique: bool) -> str:
     ``unique``, that there are none.
     """
     if solution.problem.bounds or solution.problem.supports:
+        return ""
+    if loose := loose_piece(solution.problem):
+        return loose
+    if unique_by_signs(solution.problem):
         return ""
     free = None if unique else free_functions(solution.problem, solution.trial, solution.theta, loss)
     return str(free) if free is not None else close_to_resonance(solution.problem) or another_solution(solution)

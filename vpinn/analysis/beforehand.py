@@ -7,6 +7,7 @@ from enum import Enum, auto
 
 import torch
 
+from vpinn.analysis.definite import unique_by_signs
 from vpinn.analysis.entire import RECIPE
 from vpinn.analysis.uniqueness import UNDETERMINED, find_free
 from vpinn.objective.variation import is_linear
@@ -36,6 +37,8 @@ def free_beforehand(problem: Case, trial: Trial) -> Freedom:
         problem: the problem.
         trial: its trial space, with rows for conditions.
     """
+    if unique_by_signs(problem):
+        return Freedom.NONE
     if problem.domain.n_cells > FIRST_CELLS or not is_linear(stated_problem(problem, trial, "least-squares")):
         return Freedom.UNKNOWN
     # the field of zero parameters is that of any network, and a network of one layer has cheap derivatives of any order

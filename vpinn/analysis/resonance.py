@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,16 +19,24 @@ from numpy.typing import NDArray
 from vpinn.domain import Mesh, Points, functions_per_cell
 from vpinn.errors import VpinnError
 from vpinn.factors import SparseFactors
-from vpinn.finite_elements import MixedSpace, assemble, rule_degree, solve_fem
+from vpinn.finite_elements import Level, MixedSpace, assemble, rule_degree, solve_fem
 from vpinn.finite_elements.assembly import Discrete
 from vpinn.finite_elements.essential import prescribed
 from vpinn.finite_elements.form import Integrand, integrands
+from vpinn.finite_elements.solve import degrees_of, lowest_degree
 from vpinn.forms import Background, Value
 from vpinn.problem import Problem
 
 Array = NDArray[np.float64]
 CANCELS = 1e-3
 """Ratio of ‖A u‖ to Σ ‖A_k u‖ up to which a solution is close to resonance; the well-posed worked problems have 0.26 to 1."""
+MATCHES = 1e-5
+"""The same ratio of a mode, which need not be part of the solution, up to which a coefficient is an eigenvalue: elements leave
+less than 1e-6 where a few cells lie across a wave."""
+BESIDE = 1e-6
+"""Size of the terms of an equation, relative to those of the largest, up to which a function takes no part in it."""
+ITERATIONS = 3
+"""Inverse iterations for a mode; one is enough at an eigenvalue."""
 MOST = 20_000
 """Largest number of basis functions, of all components, of the finite elements with which the ratio is computed."""
 DEGREES = (4, 3, 2)
@@ -62,7 +71,13 @@ def close_to_resonance(problem: Problem) -> str:
         degree = next((p for p in DEGREES if size * functions_per_cell(mesh, p) <= MOST), None)
         if degree is None or not all(part.linear for part in parts) or not _may_cancel(parts):
             return ""
-        share = cancellation(problem, mesh, parts, degree)
+        terms = SplitForm.of(problem, mesh, parts, degree)
+        if not Level.of(problem).motions and (mode := terms.free_mode(parts)) is not None:
+            return (
+                f"not unique, or no solution: any multiple of a mode can be added to {terms.peak(mode)}; a coefficient is an "
+                "eigenvalue: move it away"
+            )
+        share = terms.share(terms.solution())
     except VpinnError:
         return ""
     if share is None or share > CANCELS:
@@ -80,37 +95,110 @@ def _may_cancel(parts: Sequence[Integrand]) -> bool:
     return any(len({kind[1:] for kind in kinds if kind[0] == component}) > 1 for component, _, _ in kinds)
 
 
-def cancellation(problem: Problem, mesh: Mesh, parts: Sequence[Integrand], degree: int) -> float | None:
-    """Return the ratio of ‖A u‖ to Σ ‖A_k u‖, the largest of all equations; None if A u has no terms.
+@dataclass(frozen=True)
+class SplitForm:
+    """The parts A_k of the form on finite elements, for those of their functions that no condition gives.
 
-    Args:
+    Attributes:
         problem: linear problem.
-        mesh: its domain.
-        parts: integrands of the form.
-        degree: degree of the finite elements that solve it.
+        mixed: the elements.
+        free: which functions no condition gives [mixed.size].
+        parts: A_k as sparse matrices [free, free].
+        degree: degree of the elements.
     """
-    found = solve_fem(problem, degree)
-    mixed, background = found.mixed, Background(mesh)
-    rule = rule_degree(degree, mesh)
-    free = ~prescribed(problem, mixed, background)[1]
-    numbering = np.where(free, np.cumsum(free) - 1, -1)
-    u = np.concatenate([_own(mixed, component, found.values[component]) for component in range(len(mixed.spaces))])[free]
-    images = []
-    for part in parts:
-        points = part.points(mesh, rule)
-        for values in (True, False):
-            assembler = _Part(mixed.highest, len(mixed.spaces), points, part.tests, part.slopes, part, background, values)
-            images.append(assemble([assembler], mixed, np.zeros(mixed.size), numbering)[1] @ u)
-    shares = []
-    for component, space in enumerate(mixed.spaces):
-        own = mixed.numbers(component)
-        rows, kept = numbering[own][free[own]], free[own]
-        gram = space.gram().tocsc()[kept][:, kept]
-        inverse = SparseFactors(gram.tocsc())
-        norms = [float(np.sqrt(max(image[rows] @ inverse.solve(image[rows]), 0.0))) for image in (sum(images), *images)]
-        if sum(norms[1:]) > 0.0:
-            shares.append(norms[0] / sum(norms[1:]))
-    return max(shares, default=None)
+
+    problem: Problem
+    mixed: MixedSpace
+    free: NDArray[np.bool_]
+    parts: tuple[Any, ...]
+    degree: int
+
+    @classmethod
+    def of(cls, problem: Problem, mesh: Mesh, parts: Sequence[Integrand], degree: int) -> SplitForm:
+        """Assemble the parts of the integrands of a problem on elements of a degree."""
+        mixed = MixedSpace.of(mesh, degrees_of(problem, parts, degree))
+        background, rule = Background(mesh), rule_degree(degree, mesh)
+        free = ~prescribed(problem, mixed, background)[1]
+        numbering = np.where(free, np.cumsum(free) - 1, -1)
+        found = []
+        for part in parts:
+            points = part.points(mesh, rule)
+            for values in (True, False):
+                one = _Part(mixed.highest, len(mixed.spaces), points, part.tests, part.slopes, part, background, values)
+                found.append(assemble([one], mixed, np.zeros(mixed.size), numbering)[1])
+        return cls(problem, mixed, free, tuple(found), degree)
+
+    def solution(self) -> Array:
+        """Return the solution by these elements, its free coefficients [free].
+
+        Raises:
+            InputError: there is none.
+        """
+        found = solve_fem(self.problem, self.degree)
+        return np.concatenate([_own(self.mixed, c, found.values[c]) for c in range(len(self.mixed.spaces))])[self.free]
+
+    def free_mode(self, parts: Sequence[Integrand]) -> Array | None:
+        """Return a function [free] that can be added to a solution, as a coefficient is an eigenvalue; None if there is none.
+
+        Where elements are too coarse to tell, the ratio is extrapolated from that of the degree below.
+        """
+        mode = self.mode()
+        share = None if mode is None else self.share(mode)
+        if share is None or share > CANCELS:
+            return None
+        if share > MATCHES and self.degree > lowest_degree(self.problem):
+            below = SplitForm.of(self.problem, self.mixed.mesh, parts, self.degree - 1)
+            coarse = below.mode()
+            before = None if coarse is None else below.share(coarse)
+            share = share if before is None else min(share, share**2 / max(before, share))
+        return mode if share <= MATCHES else None
+
+    def mode(self) -> Array | None:
+        """Return the function [free] with the least ratio ‖A φ‖/‖φ‖; None if A has no factors, as it is singular."""
+        matrix = sum(self.parts).tocsc()
+        try:
+            inverse, mode = SparseFactors(matrix), np.cos(np.arange(matrix.shape[0]) ** 2)
+        except RuntimeError:
+            return None
+        for _ in range(ITERATIONS):
+            mode = inverse.solve(self._normed(inverse.solve(self._normed(mode), transposed=True)))
+            if not np.isfinite(mode).all() or not mode.any():
+                return None
+            mode /= np.abs(mode).max()
+        return np.asarray(mode)
+
+    def _normed(self, values: Array) -> Array:
+        """Return the product [free] with the matrix of the scalar product of H¹ of every component."""
+        whole = np.zeros(self.mixed.size)
+        whole[self.free] = values
+        for c, space in enumerate(self.mixed.spaces):
+            whole[self.mixed.numbers(c)] = space.gram() @ whole[self.mixed.numbers(c)]
+        return np.asarray(whole[self.free])
+
+    def share(self, values: Array) -> float | None:
+        """Return the ratio of ‖A u‖ to Σ ‖A_k u‖, the largest of all equations that u takes part in; None if A u has no terms."""
+        images, number = [part @ values for part in self.parts], np.cumsum(self.free) - 1
+        norms = []
+        for component, space in enumerate(self.mixed.spaces):
+            own = self.mixed.numbers(component)
+            kept = self.free[own]
+            rows = number[own][kept]
+            inverse = SparseFactors(space.gram().tocsc()[kept][:, kept].tocsc())
+            one = [float(np.sqrt(max(image[rows] @ inverse.solve(image[rows]), 0.0))) for image in (sum(images), *images)]
+            norms.append((one[0], sum(one[1:])))
+        least = BESIDE * max(size for _, size in norms)
+        return max((left / size for left, size in norms if size > least), default=None)
+
+    def peak(self, values: Array) -> str:
+        """Return the unknown that is largest in a function [free], and where, in words."""
+        whole = np.zeros(self.mixed.size)
+        whole[self.free] = np.abs(values)
+        at = int(whole.argmax())
+        component = int(np.searchsorted(self.mixed.first, at, side="right")) - 1
+        names = [unknown.name for unknown in self.problem.unknowns for _ in range(unknown.components)]
+        place = self.mixed.spaces[component].locations()[at - int(self.mixed.first[component])]
+        told = ", ".join(f"{axis} = {value:.2g}" for axis, value in zip("xyz", place, strict=False))
+        return f"{names[component]}, largest near {told}"
 
 
 def _own(mixed: MixedSpace, component: int, values: Array) -> Array:

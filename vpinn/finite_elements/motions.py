@@ -21,7 +21,7 @@ from vpinn.problem import Problem
 Array = NDArray[np.float64]
 NAMES = "xyzstuvw"
 """Names of the coordinates, in order."""
-KERNEL = 1e-9
+KERNEL = 1e-12
 """Size of A·z, relative to its terms, up to which a motion z counts as mapped to zero by the form's derivative A."""
 NOISE = 1e-15
 """Size of A·z, relative to the largest entry of A times that of z, up to which it is rounding in any case."""

@@ -33,6 +33,8 @@ BLIND = 1e-12
 SLIGHT = 1e-6
 """Predicted decrease of the objective, relative to it, below which coefficients count as converged if the full step does not
 lower it: difference quotients have errors, from which damped steps would follow without end."""
+STALLED = 2
+"""Steps in a row that lower the objective by no more than that, at which iterations end."""
 ROUNDING = 1e-11
 """Decrease of the objective, relative to it, below which it counts as rounding."""
 
@@ -77,7 +79,8 @@ def fit(
     """
     prior, data = Prior.of(forward), forward.data
     at = forward.predict(start)
-    damping, bounded = 0, _bounded(forward)
+    damping, stalled = 0, 0
+    bounded = _bounded(forward)
     numbers = prior.start if chosen is None else prior.within(chosen)
     for step in range(1, STEPS + 1):
         slopes = forward.jacobian(at)
@@ -99,9 +102,7 @@ def fit(
         slight = float(gap @ (rows @ full)) <= SLIGHT * now
         taken = None
         for number in range(1) if slight else range(max(damping - 2, 0), len(LAMBDAS)):
-            moved = full if number == 0 else _step(rows, gap, LAMBDAS[number])
-            if np.abs(moved[bounded]).max(initial=0.0) > FARTHEST:
-                continue
+            moved = _limited(rows, gap, LAMBDAS[number], bounded)
             try:
                 with np.errstate(all="ignore"):
                     ahead = forward.predict(at.coefficients + moved, at)
@@ -113,7 +114,10 @@ def fit(
                 break
         if taken is None:
             return Fitted(at, linear, numbers, step, close or slight)
+        stalled = stalled + 1 if settled and now - after <= SLIGHT * max(now, 1.0) else 0
         at = taken
+        if stalled == STALLED:  # along what the data do not tell; the linear model is that of the step before, which is as good
+            return Fitted(at, linear, numbers, step)
     return Fitted(at, linear, numbers, step, False)
 
 
@@ -157,6 +161,22 @@ def _step(rows: Array, right: Array, damping: float) -> Array:
         whole = np.concatenate([right, np.zeros(len(sizes))])
     found = np.linalg.lstsq(scaled, whole, rcond=1e-13)[0]
     return np.asarray(found / sizes)
+
+
+def _limited(rows: Array, right: Array, damping: float, bounded: NDArray[np.bool_]) -> Array:
+    """Return the step with every ``bounded`` coefficient moved by ``FARTHEST`` at most, and the others fitted to that."""
+    moved = _step(rows, right, damping)
+    over = bounded & (np.abs(moved) > FARTHEST)
+    while over.any():
+        moved[over] = np.clip(moved[over], -FARTHEST, FARTHEST)
+        if over.all():
+            break
+        moved[~over] = _step(rows[:, ~over], right - rows[:, over] @ moved[over], damping)
+        more = bounded & ~over & (np.abs(moved) > FARTHEST)
+        if not more.any():
+            break
+        over |= more
+    return moved
 
 
 def _objective(at: Prediction, linear: Linear, data: Array, chosen: Array) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,8 @@ from vpinn.march.start import stated_at_start
 from vpinn.march.trajectory import Trajectory, nodes, tabulated
 
 Array = NDArray[np.float64]
+UNBALANCED = 1e-3
+"""Imbalance of an equation, relative to its terms, from which it is not put down to boundary values between nodes."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ def march_elements(equations: ElementEquations, steps: Stepping) -> Marched:
     """
     clock = equations.problem.time
     u, rates = _start(equations)
+    _check_balance(equations, clock.start, (u, rates))
     scale = _scale(equations, u, rates)
     if equations.linear and not equations.steady:
         drive = tabulated(equations.drive, clock.start, clock.end, steps.tolerance, 1e-300)
@@ -70,10 +73,27 @@ def march_elements(equations: ElementEquations, steps: Stepping) -> Marched:
             breaks.append(radau.t)
             if not steps.note(radau.t):
                 break
+        _check_balance(equations, radau.t, ((radau.interpolation(np.ones(1)) @ step.values)[0],))
     except Collapsed:
         course = Trajectory.of_panels(breaks, panels) if panels else None
         raise Collapse(course, breaks[-1], panels[-1][-1] if panels else equations.whole(clock.start, u)) from None
     return Marched(Trajectory.of_panels(breaks, panels), len(panels), False)
+
+
+def _check_balance(equations: ElementEquations, t: float, moments: Sequence[Array]) -> None:
+    """Refuse equations that hold for no value of a constant that they leave open.
+
+    Raises:
+        InputError: their terms do not balance at an instant.
+    """
+    if equations.imbalance(t, moments) > UNBALANCED:
+        problem = equations.problem
+        names = " and ".join(dict.fromkeys(motion.unknown for motion in equations.opened))
+        raise InputError(
+            f"no solution: {names} is open up to a constant, and source and flux do not balance at t = {t:.3g}; give a "
+            "[[boundary]] value, or data that cancel",
+            problem.where("form", problem.formulation.name),
+        )
 
 
 class _Level:

@@ -7,6 +7,7 @@ constants that the form does not determine. Unknowns without a time derivative, 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from functools import cached_property
 from typing import Any
 
@@ -62,6 +63,7 @@ class ElementEquations:
         self._number(self._prescribed.given)
         self.opened = self._open()
         self.kernel = Kernel.of(self.mixed, self.opened)
+        self._unpinned = copy(self)
         if len(self.kernel.pins):
             fixed = self._prescribed.given.copy()
             fixed[self.kernel.pins] = True
@@ -107,7 +109,7 @@ class ElementEquations:
         if not found:
             return []
         somewhere = 1.0 + 0.5 * np.cos(np.arange(self.size) ** 2)
-        derivative = self.linearise(self.problem.time.start, somewhere, somewhere, somewhere)
+        derivative = self._derivatives(self.problem.time.start, (somewhere, somewhere, somewhere))
         whole = Kernel.of(self.mixed, found)
         restricted = np.zeros((len(found), self.size))
         restricted[:, self.numbering[self._free]] = self._signs * whole.functions[:, self._free]
@@ -121,6 +123,34 @@ class ElementEquations:
         full = self._prescribed(t)[derivatives].copy()
         full[self._free] = self._signs * u[self.numbering[self._free]]
         return np.asarray(full)
+
+    def imbalance(self, t: float, moments: Sequence[Array]) -> float:
+        """Return what is left of the equations that a value fixed for each open constant replaced, relative to their terms.
+
+        Args:
+            t: instant.
+            moments: u, u′ and u″ [size] each, as far as they are known.
+        """
+        if not self.opened:
+            return 0.0
+        whole, rows = self._unpinned, np.zeros((len(self.opened), self._unpinned.size))
+        inner, signs = whole.numbering[whole._free], whole._signs
+        rows[:, inner] = signs * self.kernel.functions[:, whole._free]
+        raised, others = [], np.ones(self.mixed.size)
+        for motion in self.opened:
+            others[self.mixed.numbers(motion.components[0])] = 0.0
+        for order, own in enumerate(moments):
+            one = np.zeros(whole.size)
+            one[inner] = signs * self.whole(t, own, order)[whole._free]
+            raised.append(one)
+        kept = np.zeros(whole.size)
+        kept[inner] = others[whole._free]
+        slopes = whole._derivatives(t, raised)
+        sizes = np.abs(whole._assembled(t, ()))
+        for order, one in enumerate(raised):
+            sizes += abs(slopes.combined(np.eye(3)[order])) @ np.abs(kept * one)
+        left, terms = np.abs(rows @ whole._assembled(t, raised)), np.abs(rows) @ sizes
+        return float(np.max(left / np.where(terms > 0.0, terms, np.inf)))
 
     def _inputs(self, t: float, moments: Sequence[Array]) -> Tensor:
         """Return those of u, u′ and u″ that occur, in the space of the highest degree [orders · components, highest.size]."""

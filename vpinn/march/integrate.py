@@ -96,7 +96,7 @@ def march(
     if system.linear and system.steady and system.constant_mass:
         modes = _modes(system, state, float(instants[0]))
         if modes is not None:
-            return _exactly(modes, instants, max(EXACT * tolerance, ROUNDING) * scale)
+            return _exactly(system, modes, instants, max(EXACT * tolerance, ROUNDING) * scale)
     if system.linear and not system.steady:
         begin, end = float(instants[0]), float(instants[-1])
         if (drive := tabulated(system.drive, begin, end, tolerance, scale / (end - begin))) is not None:
@@ -236,7 +236,7 @@ def _eigenpairs(k: Array, mass: Array) -> tuple[Array, Array]:
     sizes = np.diag(k) / np.diag(mass)
     shift = float(sizes[sizes > NEGLIGIBLE * sizes.max()].min(initial=np.inf))
     try:
-        inverse, vectors = eigh(mass, k + shift * mass)
+        inverse, vectors = eigh(mass, k + shift * mass) if np.isfinite(shift) else (np.zeros(1), mass)
     except (LinAlgError, ValueError):  # some λ lies below −σ, or there is no σ
         inverse = np.zeros(1)
     if not inverse.min() > 0.0:
@@ -245,7 +245,7 @@ def _eigenpairs(k: Array, mass: Array) -> tuple[Array, Array]:
     return (1.0 / inverse - shift)[::-1], (vectors / np.sqrt(inverse))[:, ::-1]
 
 
-def _exactly(modes: _Modes, instants: Sequence[float], tolerance: float) -> Marched:
+def _exactly(system: GalerkinSystem, modes: _Modes, instants: Sequence[float], tolerance: float) -> Marched:
     """Return the exact solution of c″ + λc = g, or of c′ + λc = g, for every mode."""
     begin, lam = float(instants[0]), modes.values
 
@@ -255,7 +255,7 @@ def _exactly(modes: _Modes, instants: Sequence[float], tolerance: float) -> Marc
             with np.errstate(all="ignore"):
                 grown = np.exp(-lam * s)
                 whole = np.where(np.abs(lam * s) > 1e-12, -np.expm1(-lam * s) / lam, s)
-            return (modes.start * grown + modes.drive * whole) @ modes.vectors.T
+                return np.asarray((modes.start * grown + modes.drive * whole) @ modes.vectors.T)
         omega = np.sqrt(np.abs(lam))
         with np.errstate(all="ignore"):
             wave, sine = np.cos(omega * s), np.where(omega * s > 1e-8, np.sin(omega * s) / omega, s)
@@ -266,8 +266,11 @@ def _exactly(modes: _Modes, instants: Sequence[float], tolerance: float) -> Marc
         rate = -modes.start * lam * d + modes.rates * c + modes.drive * d
         return np.concatenate([place @ modes.vectors.T, rate @ modes.vectors.T], axis=1)
 
+    if not np.isfinite(states(np.array([float(t) for t in instants]))).all():
+        raise InputError(
+            "the solution grows beyond all numbers; shorten domain.time, or look for a wrong sign in the form",
+            system.problem.where("form", system.problem.formulation.name),
+        )
     course = Trajectory.of_function(states, [float(t) for t in instants], tolerance)
     assert course is not None
-    if not np.isfinite(course.values).all():
-        raise InputError("the solution grows beyond all numbers; shorten domain.time, or look for a wrong sign in the form")
     return Marched(course, len(course.values), True)

@@ -135,13 +135,19 @@ class Formula:
 
 
 def _names(problem: Problem) -> dict[int, list[str]]:
-    """Return number of a function → names of its components: unknowns, their time derivatives, test functions and time."""
+    """Return number of a function → names of its components: unknowns, their time derivatives, test functions and time.
+
+    The value of u in the second group of cells of an interface is written far(u).
+    """
     names = {} if problem.clock is None else {problem.clock.t.count(): ["t"]}
     for unknown in problem.unknowns:
         names[unknown.function.count()] = component_names(unknown.name, unknown.shape)
         for rate, text in zip(unknown.rates, (f"dt({unknown.name})", f"dt(dt({unknown.name}))"), strict=False):
             names[rate.count()] = [text] if not unknown.shape else [f"{text}[{k}]" for k in range(unknown.components)]
         names[-1 - (unknown.test.part() or 0)] = component_names(unknown.test_name, unknown.shape)
+        if unknown.far is not None and unknown.far_test is not None:
+            names[unknown.far.count()] = component_names(f"far({unknown.name})", unknown.shape)
+            names[-1 - (unknown.far_test.part() or 0)] = component_names(f"far({unknown.test_name})", unknown.shape)
     for one in () if problem.inverse is None else problem.inverse.inferred:
         names[one.symbol.count()] = [f"s_{one.name}"]
     return names

@@ -60,7 +60,9 @@ def multiply(left: Value, right: Value) -> Expr | Form:
     """
     if isinstance(left, Expr) and isinstance(right, Measure):
         if left.ufl_shape:
-            raise InputError(f"an integrand is a scalar, got {shape_in_words(left.ufl_shape)}")
+            raise InputError(
+                f"an integrand is a scalar, got {shape_in_words(left.ufl_shape)}; take a component, as in v[0], or inner(a, b)"
+            )
         return left * right
     if isinstance(left, Measure) or isinstance(right, Measure):
         raise InputError("write an integral as f*dx")

@@ -9,8 +9,10 @@ jumps, unknowns are continuous, and a term over dS is a source on a surface. Sta
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import ufl
 from ufl.algorithms.analysis import extract_arguments, extract_coefficients
@@ -23,6 +25,12 @@ from vpinn.problem.unknown import FAR, Unknown
 
 BETWEEN = "between"
 """Key of a measure's metadata that names the two groups of cells whose interface it is."""
+
+LOST = (
+    "the factor of the jump is 0, and without this term both sides would have the same value; if nothing passes the interface, "
+    "write a small factor, such as 1e-9 of what the material beside it conducts"
+)
+"""What is said of a jump that its factor removes from a form."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,12 @@ class Sides:
     def average(self, value: Expr) -> Expr:
         """Return the mean of the values in both groups of cells."""
         return (value + self._across(value, self.other, "avg")) / 2
+
+    def lost(self, text: ast.AST, integrand: Any) -> bool:
+        """Return whether the text of an integrand has a jump and the integrand has none, because its factor is 0."""
+        calls = [one.func for one in ast.walk(text) if isinstance(one, ast.Call)]
+        asked = any(isinstance(one, ast.Name) and one.id == "jump" for one in calls)
+        return asked and {*extract_coefficients(integrand), *extract_arguments(integrand)}.isdisjoint(self.far.values())
 
     def _across(self, value: Expr, other: Mapping[Expr, Expr], name: str) -> Expr:
         found = {*extract_coefficients(value), *extract_arguments(value)}

@@ -129,6 +129,8 @@ def parse(text: str, where: str) -> dict[str, Any]:
             where, reason = f"{where}:{match[1]}", f"{reason[: match.start()]}, column {match[2]}"
         elif reason.endswith("(at end of document)"):
             where = f"{where}:{len(text.rstrip().splitlines()) or 1}"
+        if "Illegal character '\\n'" in reason:
+            reason = f"a text ends with a quote, and this line ends without it ({reason.rpartition(', ')[2]})"
         raise InputError(f"not valid TOML: {printable(reason, 200)}", where) from None
 
 

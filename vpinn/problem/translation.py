@@ -18,15 +18,15 @@ from vpinn.errors import InputError
 from vpinn.problem.arithmetic import Value, add, component, divide, fold, identity, multiply, negate, power, tensor
 from vpinn.problem.functions import MEANT, SIGNS, UNAVAILABLE
 from vpinn.problem.index_sums import index_of, indexed_sum
+from vpinn.problem.interfaces import LOST
 from vpinn.problem.limits import check_value
 from vpinn.problem.operators import CONDITIONS, CONNECTIVES, DERIVATIVES, MEASURES, SYNTAX, gradient, make_operators
 from vpinn.problem.scope import Scope
-from vpinn.problem.wording import closest, printable, shape_in_words
+from vpinn.problem.wording import attribute, closest, own_test, printable, shape_in_words
 
 _MOST_DERIVATIVES = 200
 _BINARY = {ast.Mult: multiply, ast.Div: divide, ast.Pow: power}
 _COMPARISONS = {ast.Lt: ufl.lt, ast.LtE: ufl.le, ast.Gt: ufl.gt, ast.GtE: ufl.ge, ast.Eq: ufl.eq, ast.NotEq: ufl.ne}
-_ATTRIBUTE = "attributes are not part of the language; write Dx(u, i) for u.dx(i), transpose(A) for A.T"
 
 
 class Translator:
@@ -58,7 +58,10 @@ class Translator:
             case ast.UnaryOp(op=ast.UAdd() | ast.USub()) | ast.BinOp(op=ast.Add() | ast.Sub()):
                 return self._sum(node)
             case ast.BinOp(op=op) if type(op) in _BINARY:
-                return self._apply(node, _BINARY[type(op)], self.term(node.left), self.term(node.right))
+                left, right = self.term(node.left), self.term(node.right)
+                if isinstance(right, Measure) and self.scope.sides is not None and self.scope.sides.lost(node.left, left):
+                    self.fail(node.left, LOST)
+                return self._apply(node, _BINARY[type(op)], left, right)
             case ast.Subscript():
                 return self._component(node)
             case ast.Call(func=ast.Name(id="sum"), args=[ast.GeneratorExp() as summed], keywords=[]):
@@ -80,7 +83,7 @@ class Translator:
             case ast.IfExp():
                 self.fail(node, "write conditional(condition, a, b) for a choice")
             case ast.Attribute():
-                self.fail(node, _ATTRIBUTE)
+                self.fail(node, attribute(node))
             case ast.Tuple(elts=[]):
                 raise InputError("the expression is empty")
             case ast.Tuple():
@@ -142,6 +145,8 @@ class Translator:
             self.fail(node, f"{name} is a function; write {name}(…)")
         if name in ("x", "y", "z"):
             self.fail(node, f"the domain has no coordinate {name}; it has {self.dimension}, x[0] to x[{self.dimension - 1}]")
+        if meant := own_test(name, self.scope.names):
+            self.fail(node, f"the test function of {name[2:]} is {meant}")
         raise InputError(f"unknown name {printable(name)!r}{closest(name, [*self.scope.names, *self.operators, *SYNTAX])}")
 
     def _sum(self, node: ast.expr) -> Value:
@@ -175,8 +180,7 @@ class Translator:
 
     def _call(self, node: ast.Call) -> Value:
         if not isinstance(node.func, ast.Name):
-            attribute = isinstance(node.func, ast.Attribute)
-            self.fail(node, _ATTRIBUTE if attribute else "only functions of the language can be called")
+            self.fail(node, attribute(node.func))
         name, arguments = node.func.id, node.args
         if node.keywords or any(isinstance(argument, ast.Starred) for argument in arguments):
             self.fail(node, "functions take plain arguments only")

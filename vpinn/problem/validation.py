@@ -109,13 +109,19 @@ def _path(detail: ErrorDetails, data: Any) -> Key:
     return tuple(path)
 
 
+FLUXES = ("flux", "neumann", "robin", "traction", "load", "gradient", "derivative", "natural")
+"""Keys with which users state what is a term of the form."""
+_FLUX = "; a flux or traction g is a term of the form, as in - g*v*ds('left'), and so is k*u*v*ds('left') of a spring"
+
+
 def _describe(key: Key, found: list[ErrorDetails], data: Any) -> str:
     name = ".".join(str(part)[:60] for part in key)
     kinds = {detail["type"]: detail for detail in found}
     if "extra_forbidden" in kinds:
         section = ".".join(map(str, key[:-1]))
         known = _known_keys(key[:-1])
-        return f"unknown key {str(key[-1])[:60]!r}{f' in [{section}]' if section else ''}{closest(str(key[-1]), known)}"
+        hint = _FLUX if str(key[-1]) in FLUXES and key[0] == "boundary" else closest(str(key[-1]), known)
+        return f"unknown key {str(key[-1])[:60]!r}{f' in [{section}]' if section else ''}{hint}"
     if "missing" in kinds:
         return f"{name} is missing; it is required"
     if "value_error" in kinds:

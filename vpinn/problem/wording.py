@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+from ufl.classes import Argument
 
 
 def closest(name: str, known: Iterable[str]) -> str:
@@ -15,6 +18,24 @@ def closest(name: str, known: Iterable[str]) -> str:
         return f"; did you mean {' or '.join(near)}?"
     listed = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
     return f"; known are {listed}" if names else ""
+
+
+def attribute(node: ast.expr) -> str:
+    """Return what to write instead of a name with a dot, or of what is called and has no name."""
+    if not isinstance(node, ast.Attribute):
+        return "only functions of the language can be called"
+    if isinstance(node.value, ast.Name) and node.value.id in ("np", "numpy", "math", "ufl", "torch", "sp", "sympy"):
+        return f"leave out '{node.value.id}.'; 'vpinn functions' lists what expressions may call"
+    return "attributes are not part of the language; write Dx(u, i) for u.dx(i), transpose(A) for A.T"
+
+
+def own_test(name: str, known: Mapping[str, Any]) -> str:
+    """Return the test function, which is defined after its unknown, if a name is v_ and another unknown; "" else."""
+    names = list(known)
+    if not name.startswith("v_") or name[2:] not in names[:-1]:
+        return ""
+    after = names[names.index(name[2:]) + 1]
+    return after if isinstance(known[after], Argument) else ""
 
 
 def printable(text: str, length: int = 60) -> str:

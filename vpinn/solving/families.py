@@ -33,6 +33,8 @@ JUDGED = 5
 """Number of members, not used for the reduced space, whose errors are reported."""
 QUERIES = 100
 """Queries whose processor time is measured."""
+WITHOUT = 10.0
+"""Relative bound above which some member may have no solution at all."""
 UNRESOLVED = 1e-2
 """Relative bound above which a check fails."""
 NORM_RULE = 4
@@ -196,7 +198,10 @@ def _checks(stage: FamilyStage, judged: list[Judged]) -> list[str]:
     """Return the checks that a family fails, one line each."""
     found = []
     if not stage.relative <= UNRESOLVED:
-        found.append(f"family: the largest bound over the range is {stage.relative:.1e}; refine the mesh, or narrow the range")
+        hint = "; a member may have no solution, as at resonance" if stage.relative > WITHOUT else ""
+        found.append(
+            f"family: the largest bound over the range is {stage.relative:.1e}; refine the mesh, or narrow the range{hint}"
+        )
     missed = [one for one in judged if one.effectivity < 0.5]
     if missed:
         worst = min(missed, key=lambda one: one.effectivity)

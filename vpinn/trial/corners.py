@@ -53,6 +53,8 @@ def corner_functions(problem: Problem, imposed: Sequence[Imposed]) -> tuple[Corn
         middle, sides = corner.direction + corner.angle / 2, tuple(tuple(map(bool, held[:, facet])) for facet in corner.facets)
         turn = np.array([[np.cos(middle), np.sin(middle)], [-np.sin(middle), np.cos(middle)]])
         turned = np.einsum("ac,icke,be->iakb", turn, tensor / np.abs(tensor).max(), turn)
+        if not is_elliptic(turned):  # rounding decides, as of a material that is almost incompressible
+            turned = _laplacian(len(turned))
         key = (*np.round(turned, DIGITS).ravel(), round(corner.angle, DIGITS), sides)
         if key not in known:
             known[key] = solutions(turned, corner.angle, (sides[0], sides[1]), HIGHEST)
@@ -70,7 +72,7 @@ def _tensors(problem: Problem, mesh: Mesh, corners: Sequence[Corner], held: NDAr
         held: whether a value is imposed [n, boundary facets].
     """
     n = sum(u.components for u in problem.unknowns)
-    laplacian = np.einsum("ik,ab->iakb", np.eye(n), np.eye(2))
+    laplacian = _laplacian(n)
     cells = mesh.boundary[[facet for corner in corners for facet in corner.facets], 0]
     places = np.repeat([corner.place for corner in corners], 2, axis=0).reshape(-1, 2)
     none = np.full(len(cells), -1)
@@ -86,6 +88,11 @@ def _tensors(problem: Problem, mesh: Mesh, corners: Sequence[Corner], held: NDAr
 
     sides = zip(corners, found[::2], found[1::2], strict=True)
     return [one if fits(corner, one, other) else laplacian for corner, one, other in sides]
+
+
+def _laplacian(components: int) -> Any:
+    """Return the principal part of the Laplacian of every component [n, 2, n, 2]."""
+    return np.einsum("ik,ab->iakb", np.eye(components), np.eye(2))
 
 
 def _held(problem: Problem, mesh: Mesh, imposed: Sequence[Imposed]) -> NDArray[np.bool_]:

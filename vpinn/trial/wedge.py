@@ -37,13 +37,10 @@ POLISHING = 8
 """Largest number of Newton steps for an exponent."""
 DIFFERENCE = 1e-4
 """Step of the difference quotient for the derivative by λ in Newton's method; it does not change the exponents found."""
-
 SMALL = 1e-8
 """Determinant of A(ν, ν), for A with a largest entry of one, below which it counts as singular."""
-
 REAL = 1e-6
 """Imaginary part of a root p, relative to 1 + |p|, below which it counts as real; rounding splits double roots by about 1e-8."""
-
 NOTHING = 1e-13
 """Factor of a term, relative to the size of the function, below which it counts as rounding."""
 
@@ -107,8 +104,9 @@ def is_elliptic(tensor: Array) -> bool:
     found = np.linalg.det(np.einsum("at,iakb,bt->tik", normal, tensor / np.abs(tensor).max(), normal))
     if np.abs(found).min() <= SMALL or np.ptp(np.sign(found)) != 0.0:
         return False
-    roots = eigvals(_pencil(tensor / np.abs(tensor).max()))
-    return bool((np.abs(roots.imag) > REAL * (1.0 + np.abs(roots))).all())
+    roots, merged = eigvals(_pencil(tensor / np.abs(tensor).max())), _roots(tensor / np.abs(tensor).max())
+    apart = (np.abs(roots.imag) > REAL * (1.0 + np.abs(roots))).all()
+    return bool(apart) and sum(len(root.step) for root in merged) == len(tensor)
 
 
 def solutions(

@@ -1,0 +1,266 @@
+"""What the signs of a form's terms tell: that a solution is the only one, or that an energy has no least value.
+
+A linear form is a sum of integrals of q(u, ∇u; v, ∇v), a bilinear form Q at every point. Equations may be
+multiplied by −1, and of Q only the symmetric part counts in a(u, u). If that is never negative, has no products of values and
+derivatives, and is positive on all gradients but, for vectors, those of rotations, then a(u, u) = 0
+holds for constants and rigid motions at most (Korn's inequality). Elements contain these, so that a regular matrix of elements
+proves that there is one solution, however far coefficients lie apart. `unique_by_signs` looks at that; where an equation of one
+unknown contains others that do not depend on it, each is looked at alone.
+
+If a matrix of elements has a negative eigenvalue, an energy falls along its vector: `unbounded_energy`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, diags_array
+from scipy.sparse.csgraph import connected_components
+
+from vpinn.domain import Inside, Mesh, functions_per_cell
+from vpinn.errors import VpinnError
+from vpinn.factors import ON_DIAGONAL, SparseFactors
+from vpinn.finite_elements import MixedSpace, assemble, rule_degree
+from vpinn.finite_elements.assembly import Discrete
+from vpinn.finite_elements.essential import prescribed
+from vpinn.finite_elements.form import Integrand, Key, integrands, offsets
+from vpinn.finite_elements.mixed import lower
+from vpinn.finite_elements.solution import interpolated
+from vpinn.forms import Background
+from vpinn.placement import HOST, host
+from vpinn.problem import Problem
+from vpinn.solution import Solution
+
+Array = NDArray[np.float64]
+ROUNDING = 1e-10
+"""Size of a negative or skew part of Q, relative to its largest entry at a point, up to which it is rounding."""
+POSITIVE = 1e-9
+"""Least eigenvalue of Q on gradients without rotations, relative to its largest, from which it counts as positive."""
+REGULAR = 1e-12
+"""Least pivot of a matrix that is scaled to a diagonal of one from which it is regular; rounding leaves 1e-15."""
+SMALLEST = 1e-30
+"""Size of an entry of the diagonal, relative to the largest, up to which it is zero: nothing is told then."""
+NEGATIVE = 1e-8
+"""Size of a negative pivot of such a matrix from which it is no rounding."""
+RULE = 4
+"""Degree of the quadrature at whose points Q is looked at."""
+MOST = 20_000
+"""Largest number of functions of elements, of all components, whose matrix is looked at."""
+
+
+def unique_by_signs(problem: Problem) -> bool:
+    """Return whether the signs of its terms prove that a linear problem has one solution; False where they prove nothing."""
+    mesh = problem.domain.mesh
+    if mesh is None or problem.formulation.pointwise or any(c.residual is not None for c in problem.boundary):
+        return False
+    degree = max(1, mesh.order)
+    if mesh.n_cells * functions_per_cell(mesh, degree) * offsets(problem)[-1] > MOST:
+        return False
+    try:
+        parts = integrands(problem)
+        if not all(part.linear for part in parts):
+            return False
+        groups, signs = _groups(problem, parts), _signs(problem, mesh, parts)
+        if not all(_signed(problem, mesh, parts, group, signs) for group in groups):
+            return False
+        found = _pivots(problem, mesh, parts, degree, groups, signs)
+    except VpinnError:
+        return False
+    return found is not None and bool((found >= REGULAR).all())
+
+
+def unbounded_energy(solution: Solution) -> str:
+    """Return a line for the user if the energy of the problem falls somewhere about a solution, so that this is no least value.
+
+    A multiplier, such as a pressure, makes every energy a saddle; nothing is said then, nor where the exact solution is stated of
+    a nonlinear problem, which says which one is meant.
+    """
+    problem = solution.problem
+    mesh = problem.domain.mesh
+    if mesh is None or problem.formulation.squared:
+        return ""
+    degree = next((p for p in (2, 1) if mesh.n_cells * functions_per_cell(mesh, p) * offsets(problem)[-1] <= MOST), None)
+    try:
+        parts = integrands(problem)
+        linear = all(part.linear for part in parts)
+        if degree is None or (problem.exact and not linear):
+            return ""
+        if any(lower(offsets(problem)[-1], [pair for part in parts for pair in part.slopes], mesh.dimension)):
+            return ""
+        found = _pivots(problem, mesh, parts, max(degree, mesh.order), at=None if linear else solution)
+    except VpinnError:
+        return ""
+    if found is None or (found >= -NEGATIVE).all():
+        return ""
+    if linear:
+        return (
+            "it has no least value, as it falls without bound along some functions; its derivative vanishes at this solution; "
+            "look for a wrong sign, or write the derivative as form.weak if that is meant"
+        )
+    return (
+        "the solution is no least value: some functions nearby have less energy; look for a wrong sign, start elsewhere "
+        "(solver.seed), or write the derivative as form.weak if any solution will do"
+    )
+
+
+def _groups(problem: Problem, parts: Sequence[Integrand]) -> list[NDArray[np.int64]]:
+    """Return the components [k] of unknowns that depend on each other, group by group."""
+    owner = np.repeat(np.arange(len(problem.unknowns)), [unknown.components for unknown in problem.unknowns])
+    pairs = {(int(owner[test[0]]), int(owner[trial[0]])) for part in parts for test, trial in part.slopes}
+    rows, columns = np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2).T
+    joined = csr_array((np.ones(len(rows)), (rows, columns)), shape=(len(problem.unknowns),) * 2)
+    labels = connected_components(joined, directed=True, connection="strong")[1]
+    return [np.flatnonzero(labels[owner] == label) for label in np.unique(labels)]
+
+
+def _signs(problem: Problem, mesh: Mesh, parts: Sequence[Integrand]) -> Array:
+    """Return −1 for components whose own terms with gradients are negative, as of a potential beside a displacement, else 1."""
+    found = np.ones(offsets(problem)[-1])
+    for part in parts:
+        if part.region is Inside and part.load is None:
+            keys = sorted({key for pair in part.slopes for key in pair if key[1] > 0})
+            own = np.einsum("qkk->k", _at_points(mesh, part, keys))
+            for (component, _), value in zip(keys, own, strict=True):
+                if value < 0.0:
+                    found[component] = -1.0
+    return found
+
+
+def _signed(problem: Problem, mesh: Mesh, parts: Sequence[Integrand], group: NDArray[np.int64], signs: Array) -> bool:
+    """Return whether the symmetric part of Q is never negative, and positive on gradients but for rotations.
+
+    Args:
+        problem: the problem.
+        mesh: its mesh.
+        parts: integrands of its form.
+        group: components that are looked at.
+        signs: factors of the equations, by component.
+    """
+    d, elliptic = mesh.dimension, False
+    for part in parts:
+        keys = sorted({key for pair in part.slopes for key in pair if key[0] in group})
+        if not any(test[0] in group and trial[0] in group for test, trial in part.slopes):
+            continue
+        q = _at_points(mesh, part, keys) * np.array([signs[component] for component, _ in keys])[:, None]
+        q = _without_units(problem, (q + q.swapaxes(1, 2)) / 2, keys, d)
+        place = np.array([key[1] % (d + 1) > 0 for key in keys])
+        if not np.isfinite(q).all() or q[:, place[:, None] != place[None, :]].any():
+            return False
+        if (np.linalg.eigvalsh(q).min(axis=1) < -ROUNDING * np.abs(q).max(axis=(1, 2))).any():
+            return False
+        if part.region is Inside and part.load is None:
+            elliptic = _on_gradients(problem, q, keys, group, d)
+            if not elliptic:
+                return False
+    return elliptic
+
+
+def _without_units(problem: Problem, q: Array, keys: Sequence[Key], d: int) -> Array:
+    """Return a symmetric Q [n, keys, keys] in units in which the own terms of every unknown have size one; nan if it has none."""
+    names = [unknown.name for unknown in problem.unknowns for _ in range(unknown.components)]
+    kinds = [(names[component], place % (d + 1) > 0) for component, place in keys]
+    own = np.abs(np.einsum("qkk->qk", q))
+    sizes = np.stack([own[:, [other == kind for other in kinds]].max(axis=1) for kind in kinds], axis=1)
+    lost = (sizes == 0.0) & (q != 0.0).any(axis=2)
+    scale = np.sqrt(np.where(sizes > 0.0, sizes, 1.0))
+    scaled = q / scale[:, :, None] / scale[:, None, :]
+    return np.where(lost.any(axis=1)[:, None, None], np.nan, scaled)
+
+
+def _on_gradients(problem: Problem, q: Array, keys: Sequence[Key], group: NDArray[np.int64], d: int) -> bool:
+    """Return whether Q [n, keys, keys] is positive on the gradients of a group of components, but for rotations."""
+    slopes = [(int(component), 1 + axis) for component in group for axis in range(d)]
+    if any(key not in keys for key in slopes):
+        return False
+    at = [keys.index(key) for key in slopes]
+    block = q[:, at][:, :, at]
+    turned = np.zeros((len(slopes),) * 2)
+    for unknown, first in zip(problem.unknowns, offsets(problem), strict=False):
+        if unknown.shape and unknown.components == d and first in group:
+            for i in range(d):
+                for j in range(i):
+                    rotation = np.zeros(len(slopes))
+                    rotation[slopes.index((first + i, 1 + j))], rotation[slopes.index((first + j, 1 + i))] = 1.0, -1.0
+                    turned += np.outer(rotation, rotation)
+    largest = np.abs(block).max(axis=(1, 2))
+    least = np.linalg.eigvalsh(block + largest[:, None, None] * turned).min(axis=1)
+    return bool(((least >= POSITIVE * largest) & (largest > 0.0)).all())
+
+
+def _at_points(mesh: Mesh, part: Integrand, keys: Sequence[Key]) -> Array:
+    """Return Q [n, keys, keys] at the points of an integrand: rows are tests, columns unknowns, in the order of ``keys``."""
+    points = part.points(mesh, RULE)
+    taken, tape = points.take(range(points.size)), part.linearised
+    zeros = [torch.zeros(len(taken.x), dtype=torch.float64, device=HOST) for _ in part.inputs(tape)]
+    values = tape.moving([*tape.fixed(Background(mesh).values(tape.fixed_slots, taken)), *zeros])[len(part.tests) :]
+    q = np.zeros((len(taken.x), len(keys), len(keys)))
+    for (test, trial), value in zip(part.slopes, values, strict=True):
+        if test in keys and trial in keys:
+            q[:, keys.index(test), keys.index(trial)] = host(value) if isinstance(value, torch.Tensor) else value
+    return q
+
+
+def _pivots(
+    problem: Problem,
+    mesh: Mesh,
+    parts: Sequence[Integrand],
+    degree: int,
+    groups: Sequence[NDArray[np.int64]] | None = None,
+    signs: Array | None = None,
+    at: Solution | None = None,
+) -> Array | None:
+    """Return the pivots of the matrix of elements of a degree, scaled to a diagonal of ±1; None if it has no such pivots.
+
+    Args:
+        problem: the problem.
+        mesh: its mesh.
+        parts: integrands of its form.
+        degree: degree of the elements.
+        groups: components that are looked at alone; None: all at once.
+        signs: factors of the equations, by component; the symmetric part of the matrix is taken then.
+        at: where the form is linearised; None: anywhere.
+    """
+    mixed, background = MixedSpace.of(mesh, [degree] * offsets(problem)[-1]), Background(mesh)
+    rule = rule_degree(degree, mesh)
+    assemblers = [Discrete.of(part, mixed.highest, len(mixed.spaces), rule, background) for part in parts]
+    values, given = prescribed(problem, mixed, background)
+    if at is not None:
+        values = np.where(given, values, np.nan_to_num(interpolated(at, problem.unknowns, mixed)))
+    found = []
+    for group in groups or [np.arange(len(mixed.spaces))]:
+        free = np.zeros(mixed.size, dtype=bool)
+        for component in group:
+            free[mixed.numbers(component)] = True
+        free &= ~given
+        if not free.any():
+            continue
+        matrix = assemble(assemblers, mixed, values, np.where(free, np.cumsum(free) - 1, -1))[1]
+        if signs is not None:
+            rows = np.repeat(signs, [space.size for space in mixed.spaces])[free]
+            flipped = diags_array(rows) @ matrix
+            matrix = (flipped + flipped.T).tocsc() / 2
+        pivots = _scaled_pivots(matrix)
+        if pivots is None:
+            return None
+        found.append(pivots)
+    return np.concatenate(found) if found else None
+
+
+def _scaled_pivots(matrix: Any) -> Array | None:
+    """Return the pivots D of LDLᵀ for a symmetric matrix scaled to a diagonal of ±1; None if an entry of the diagonal is zero."""
+    diagonal: Array = matrix.diagonal()
+    least, largest = diagonal.min(), np.abs(diagonal).max()
+    if not np.isfinite(largest) or abs(least) <= SMALLEST * largest:
+        return None
+    if least < 0.0:
+        return np.array([-1.0])
+    scale = diags_array(1.0 / np.sqrt(diagonal))
+    scaled = (scale @ matrix @ scale).tocsc()
+    try:
+        return SparseFactors(scaled, **ON_DIAGONAL).pivots
+    except RuntimeError:
+        return np.zeros(1)
