@@ -48,7 +48,8 @@ class Steps(SteadyStrategy):
     def solve(self, state: State, hooks: Hooks) -> Callable[[], Outcome]:
         """Train to the end of the plan."""
         setup, plan = self.setup, self.plan
-        limits = [limit for limit in (hooks.enough, hooks.left(plan.time_limit)) if limit is not None]
+        left = None if plan.time_limit is None else plan.time_limit - hooks.ready
+        limits = [limit for limit in (hooks.enough, left) if limit is not None]
         plan = dataclasses.replace(plan, time_limit=min(limits, default=None))
         train(
             setup.objective,
