@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from vpinn.analysis.cauchy import cauchy_sides
+from vpinn.analysis.cauchy import cauchy_sides, initial_values
 from vpinn.domain import interval, rectangle
 from vpinn.problem import make_problem
 from vpinn.solving import solve
@@ -40,6 +40,20 @@ def test_a_run_tells_it() -> None:
     )
     checks = solve(problem, threads=1).metrics["checks"]
     assert any(check.startswith("boundary values: Cauchy's problem: value and flux of u") for check in checks)
+
+
+def test_initial_values_on_an_interval_are_told_as_such() -> None:
+    """Of a nonlinear equation that a step leaves unsolved; free functions beside a field that is no solution are not told."""
+    ends = {"on": "left", "value": 1}
+    stated = {"unknowns": {"u": "scalar"}, "strong": "grad(u)[0] - 9*u*(2 - u)", "network": {"layers": [3]}}
+    domain = {"shape": "interval", "upper": 20, "cells": 2}
+    problem = make_problem(domain, **stated, boundary=[ends], solver={"method": "adam", "steps": 1})
+    checks = solve(problem, threads=1).metrics["checks"]
+    assert any("write x as time: [domain] with cells = 1 and time = [0, 20], dt(u)" in check for check in checks)
+    assert not any(check.startswith("uniqueness") for check in checks)
+    for other in ({**stated, "strong": "grad(u)[0] - 9*u"}, stated):
+        boundary = [ends] if other is not stated else [ends, {"on": "right", "value": 2}]
+        assert initial_values(make_problem(domain, **other, boundary=boundary)) == ""
 
 
 @pytest.mark.parametrize(

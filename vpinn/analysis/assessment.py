@@ -13,7 +13,7 @@ import numpy as np
 
 from vpinn.analysis import adequacy
 from vpinn.analysis.carried import uncarried_values
-from vpinn.analysis.cauchy import cauchy_sides
+from vpinn.analysis.cauchy import cauchy_sides, initial_values
 from vpinn.analysis.clashes import clashing_values
 from vpinn.analysis.data import unseen_data
 from vpinn.analysis.definite import unbounded_energy, unique_by_signs
@@ -34,6 +34,7 @@ from vpinn.finite_elements import Level, rule_degree
 from vpinn.forms import integrals
 from vpinn.metrics import Accuracy, Metrics
 from vpinn.objective import Objective, Resolution, make_objective, quadrature_degree
+from vpinn.objective.variation import is_linear
 from vpinn.problem import Case
 from vpinn.solution import Solution
 from vpinn.trial import Evaluator
@@ -102,7 +103,8 @@ def assess(
     if true and estimate is not None and (why := distrust(solution, estimate, relative_true)):
         checks.append(f"error estimate: {why}")
     checks += _longer_than_walks_allow(metrics, estimate)
-    checks += _alone(first or solution, loss, unique)
+    lost = relative > 1.0 and not is_linear(problem)  # what could be added to a field that is no solution says nothing
+    checks += _alone(first or solution, loss, unique or lost)
     if not all(np.isfinite(v) for e in metrics["errors"].values() for k, v in e.items() if k != "interval"):
         checks.append("errors: not finite")
     if (cells := drawn_cells(problem)) is not None:
@@ -188,7 +190,9 @@ def _trained_enough(
 
 def _conditions(problem: Case, relative: float) -> list[str]:
     """Return a line for each check of boundary values that fails; ``relative`` is the error estimate."""
-    looks = clashing_values(problem), uncarried_values(problem, relative), cauchy_sides(problem)
+    looks = [clashing_values(problem), uncarried_values(problem, relative), cauchy_sides(problem)]
+    if relative > UNRESOLVED:
+        looks.append(initial_values(problem))
     return [f"boundary values: {told}" for told in looks if told]
 
 

@@ -1,4 +1,4 @@
-"""Cauchy's problem of an elliptic equation: value and flux on one part of the boundary, nothing on another.
+"""All conditions on one part of the boundary, nothing on another: Cauchy's problem of an elliptic equation, and initial values.
 
 Such data determine the solution, but errors in them grow exponentially with their frequency (Hadamard 1923, Lectures on Cauchy's
 problem in linear partial differential equations). In one dimension it is an initial-value problem, which is well posed.
@@ -10,6 +10,7 @@ import numpy as np
 
 from vpinn.domain import Inside
 from vpinn.forms import components
+from vpinn.objective.variation import is_linear
 from vpinn.problem import Problem
 from vpinn.trial.principal import principal_part
 
@@ -43,6 +44,21 @@ def cauchy_sides(problem: Problem) -> str:
     return (
         f"Cauchy's problem: value and flux of {name} are given on {sides}, nothing near {where}, so that the answer hangs on "
         "digits nobody knows; give one condition on every side"
+    )
+
+
+def initial_values(problem: Problem) -> str:
+    """Return in one line that a nonlinear equation on an interval has all its values at one end, as in time; "" otherwise."""
+    mesh = problem.domain.mesh
+    if mesh is None or mesh.dimension > 1 or not problem.formulation.pointwise or not problem.boundary or is_linear(problem):
+        return ""
+    facets = np.concatenate([mesh.facets(condition.on) for condition in problem.boundary])
+    if len(np.unique(facets)) > 1:
+        return ""
+    a, b = mesh.nodes.min(), mesh.nodes.max()
+    return (
+        f"all of them stand at one end, as initial values do, and the run found no solution; write x as time: [domain] with "
+        f"cells = 1 and time = [{a:g}, {b:g}], dt(u) for the derivative, and values on initial"
     )
 
 
