@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 from typing import Any
 
 import numpy as np
 import pytest
 
 from vpinn.analysis.pieces import loose_piece
-from vpinn.domain import Mesh, make_mesh, rectangle
+from vpinn.domain import CellPoints, Mesh, make_mesh, rectangle
 from vpinn.problem import make_problem
 
 POISSON = "inner(grad(u), grad(v))*dx"
@@ -43,3 +44,17 @@ def test_a_piece_that_nothing_holds_is_told(gap: float, shape: str, weak: str, b
 
 def test_parts_of_one_mesh_are_joined() -> None:
     assert loose_piece(make_problem(rectangle(cells=2), unknowns={"u": "scalar"}, weak=POISSON, boundary=HELD)) == ""
+
+
+def test_memory_on_a_mesh_of_many_cells() -> None:
+    """Pieces and volumes of 240,000 cells take 150 bytes per cell at most: neither pairs of cells nor all points at once."""
+    mesh = rectangle(cells=(400, 300), cell="triangle")
+    problem, points = make_problem(mesh, unknowns={"u": "scalar"}, weak=POISSON, boundary=BOTH), CellPoints(mesh, 1)
+    assert mesh.h.min() > 0.0
+    tracemalloc.start()
+    try:
+        assert loose_piece(problem) == ""
+        assert points.entity_volumes.sum() == pytest.approx(1.0)
+        assert tracemalloc.get_traced_memory()[1] < 150 * mesh.n_cells
+    finally:
+        tracemalloc.stop()

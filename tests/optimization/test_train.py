@@ -28,7 +28,8 @@ from vpinn.optimization import (
     make_plan,
     train,
 )
-from vpinn.optimization.divergence import ANCHOR, SHRINK, TRIES, began_at, diverged
+from vpinn.optimization.divergence import ANCHOR, SHRINK, TRIES, began_at, diverged, roll_back
+from vpinn.optimization.method import NonFiniteError
 from vpinn.optimization.plan import METHODS
 from vpinn.placement import HERE
 from vpinn.problem import make_problem
@@ -186,6 +187,25 @@ def test_a_rollback_never_returns_to_where_the_loss_is_high() -> None:
     training = run(Bowl(change), Plan(Sgd(0.0), Schedule(1e-3, steps=ANCHOR + 20)))
     assert training.rollbacks == 1
     assert training.history.table[ANCHOR + 19, COLUMNS.index("loss")] == Bowl().value(torch.zeros(6, dtype=torch.float64))
+
+
+@pytest.mark.parametrize(("best", "expected"), [(1.5, 1.5), (math.inf, 2.0)])
+def test_averages_over_diverging_steps_are_forgotten(best: float, expected: float) -> None:
+    """Gradients of 1e9 before a rollback do not count in the noise after it, nor their loss in the moving average."""
+    theta, gradient = torch.ones(4, dtype=torch.float64), torch.ones(4, dtype=torch.float64)
+    training = Training.start(theta, Sgd(), 0)
+    began_at(training, 2.0, gradient)
+    training.best, training.average = (theta, best), 1e9
+
+    def noise(size: float) -> None:
+        for step, sign in enumerate((1, -1, 1)):
+            training.watch.observe(theta, sign * size * gradient, 0.1, 8, lambda _: (0.0, gradient), step)
+
+    noise(1e9)
+    roll_back(Bowl(), training, Sgd(), NonFiniteError("loss", 1e9))
+    noise(1.0)
+    assert training.watch.trace < 1e3
+    assert training.average == expected
 
 
 def test_lbfgs_goes_around_what_is_not_finite() -> None:

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components
 
-from vpinn.domain import Mesh
+from vpinn.domain import Mesh, joined_nodes
 from vpinn.errors import InputError
 from vpinn.finite_elements import Kernel, MixedSpace, assemble, motions
 from vpinn.finite_elements.assembly import Discrete
@@ -65,8 +63,5 @@ def loose_piece(problem: Problem) -> str:
 
 def _pieces(mesh: Mesh) -> tuple[int, NDArray[np.int64]]:
     """Return the number of pieces, and the piece of every cell [cells]."""
-    cells = mesh.vertices
-    rows = np.repeat(np.arange(len(cells)), cells.shape[1])
-    joined = csr_array((np.ones(cells.size), (rows, cells.ravel())), shape=(len(cells), len(mesh.nodes)))
-    count, piece = connected_components(joined @ joined.T, directed=False)
-    return int(count), np.asarray(piece, dtype=np.int64)
+    parts, piece = np.unique(joined_nodes(mesh)[mesh.vertices[:, 0]], return_inverse=True)
+    return len(parts), np.asarray(piece, dtype=np.int64)

@@ -44,7 +44,7 @@ from vpinn.domain.mesh import FINAL, INITIAL, Mesh
 from vpinn.domain.mesh_file import read_mesh, read_mesh_data
 from vpinn.domain.meshless import Meshless
 from vpinn.domain.outline import Box, Disk, Polygon
-from vpinn.domain.parts import hanging_node, touching_parts
+from vpinn.domain.parts import hanging_node, joined_nodes, touching_parts
 from vpinn.domain.point_set import Points, PointSet
 from vpinn.domain.points import AFFORDABLE, CellPoints, FacetPoints, MeshPoints, affordable_refine
 from vpinn.domain.polygons import polygon_of
@@ -108,6 +108,7 @@ __all__ = [
     "hanging_node",
     "interleaved_sobol",
     "interval",
+    "joined_nodes",
     "l_shape",
     "layered",
     "local_scale",

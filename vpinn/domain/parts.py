@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from vpinn.domain.mesh import Mesh
-from vpinn.domain.reference import Floats
+from vpinn.domain.reference import Floats, Integers
 
 TOUCH = 1e-9
 """Distance of two boundary nodes, relative to the size of the mesh, below which their parts count as touching."""
@@ -13,17 +13,23 @@ INNER = 1e-6
 """Barycentric coordinate of a vertex of a facet, less than one by so much at least where a node hangs on the facet."""
 
 
-def touching_parts(mesh: Mesh) -> tuple[int, Floats] | None:
-    """Return the number of separate parts of a mesh and a place where two of them touch [d]; None if no two parts touch."""
+def joined_nodes(mesh: Mesh) -> Integers:
+    """Return for every node of a mesh the number of the part that it belongs to [nodes]: cells with a common vertex are joined.
+
+    A node that is no vertex, in the middle of a curved edge, is a part of its own.
+    """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    vertices = mesh.vertices
-    links = coo_array(
-        (np.ones(vertices[:, 1:].size), (np.repeat(vertices[:, 0], vertices.shape[1] - 1), vertices[:, 1:].ravel())),
-        shape=(len(mesh.nodes),) * 2,
-    )
-    _, label = connected_components(links, directed=False)
+    first, *others = mesh.vertices.T
+    links = (np.tile(first, len(others)), np.concatenate([first[:0], *others]))
+    label: Integers = connected_components(coo_array((np.ones(len(links[0])), links), shape=(len(mesh.nodes),) * 2), False)[1]
+    return label
+
+
+def touching_parts(mesh: Mesh) -> tuple[int, Floats] | None:
+    """Return the number of separate parts of a mesh and a place where two of them touch [d]; None if no two parts touch."""
+    vertices, label = mesh.vertices, joined_nodes(mesh)
     parts = np.unique(label[vertices[:, 0]])
     if len(parts) < 2:
         return None

@@ -24,6 +24,8 @@ TABULATED = 2**14
 """Largest number of points of a refined cell for which the rule is tabulated once for all cells."""
 AFFORDABLE = 2**20
 """Largest number of points over which sums (for assessment and estimates) are taken in full."""
+VOLUMES_AT_ONCE = 100_000
+"""Points from which the volumes of cells are computed at a time, which bounds the memory."""
 LARGEST = 2**50
 """Largest number of points of a set; more could not be distinguished as positions on [0, 1) in float64."""
 
@@ -75,7 +77,7 @@ class _MeshPoints(PointSet):
         mesh = self.mesh
         exact = 0 if mesh.affine else mesh.dimension * mesh.order
         fine = _MeshPoints(mesh, self._facets, MAX_DEGREE // 2 if self.on_facets and exact else exact, "gauss", 0, 0)
-        parts = [fine.take(chunk).w.reshape(-1, fine.per_entity).sum(axis=1) for chunk in fine.chunks(1_000_000)]
+        parts = [fine.take(chunk).w.reshape(-1, fine.per_entity).sum(axis=1) for chunk in fine.chunks(VOLUMES_AT_ONCE)]
         return np.concatenate(parts) if parts else np.empty(0)
 
     @property

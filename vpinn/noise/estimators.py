@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
+from scipy.optimize import brentq
 from scipy.special import fdtri, ndtr
 
 from vpinn.errors import InputError
@@ -26,8 +27,8 @@ WORKERS = 4
 """Number of workers of the simulated data-parallel step."""
 KEEP = 0.25
 """Share of the entries that a sparsified gradient keeps."""
-ROUNDED = 0.2
-"""Variance due to rounding, relative to the variance of one worker's gradient, from which the rounding step is computed."""
+ROUNDED, ROUNDING = 0.2, 256
+"""Variance due to rounding, relative to that of one worker's gradient, and gradients from which the rounding step is computed."""
 BLOCKS, PILOTS = 16, 8
 """Number of strata for the comparison of allocations, and of pilot batches from which their deviations are learned."""
 FEWEST, SHOWN = 128, 64
@@ -216,14 +217,15 @@ def clusters(people: Population, largest: int, generator: np.random.Generator) -
 
 def compression(people: Population, size: int, generator: np.random.Generator) -> list[Question]:
     """Compare the variance of the mean of four workers' compressed gradients with theory, for two compressors: item 14."""
-    objective, parameters = people.objective, len(people.gradient)
+    objective = people.objective
     local = max(2, size // WORKERS if people.batches == 1 else size)  # see `RARE` for products of small batches
     made = samplers_for(objective, "uniform", local)
-    worker = people.variance(made)  # tr Cov of one worker's gradient
-    step = math.sqrt(6.0 * ROUNDED * worker / parameters)
-    grid = theory.rounded(step, parameters)
-    larger = theory.batch_to_compensate(worker, float(WORKERS), WORKERS, grid) / WORKERS
-    more = samplers_for(objective, "uniform", round(local * larger))
+    worker, linear = people.variance(made), people.linear(made)  # tr Cov of one worker's gradient
+    seen = people.repeat(drawer(made, generator), ROUNDING).gradients
+    step = _rounding(ROUNDED * worker, seen)
+    grid = theory.rounded(step, seen)
+    larger = round(theory.batch_to_compensate(linear, worker - linear, local, grid))
+    more = samplers_for(objective, "uniform", larger)
 
     def sparse(gradients: Array) -> Array:
         return gradients * (generator.random(gradients.shape) < KEEP) / KEEP
@@ -233,7 +235,7 @@ def compression(people: Population, size: int, generator: np.random.Generator) -
         return np.asarray(step * (np.floor(scaled) + (generator.random(scaled.shape) < scaled % 1.0)))
 
     share = theory.sparsified(worker, people.square, float(WORKERS), WORKERS, KEEP)
-    small = RARE if people.batches == 2 else "entries far below the rounding step add less variance than theory assumes"
+    rare = RARE if people.batches == 2 else ""
     workers = f"{WORKERS} workers of {local} points"
     return [
         _covariance(14, named, predicted, _sent(people, samplers, compressor, generator), reason)
@@ -243,24 +245,32 @@ def compression(people: Population, size: int, generator: np.random.Generator) -
                 theory.compressed(worker, float(WORKERS), WORKERS, share),
                 made,
                 sparse,
-                RARE if people.batches == 2 else "",
+                rare,
             ),
             (
                 f"{workers}, entries rounded: tr Cov",
                 theory.compressed(worker, float(WORKERS), WORKERS, grid),
                 made,
                 rounded,
-                small,
+                rare,
             ),
             (
-                f"{WORKERS} workers of {round(local * larger)} points, entries rounded: tr Cov is that of {local} without",
+                f"{WORKERS} workers of {larger} points, entries rounded: tr Cov is that of {local} without",
                 worker / WORKERS,
                 more,
                 rounded,
-                small,
+                rare,
             ),
         )
     ]
+
+
+def _rounding(added: float, gradients: Array) -> float:
+    """Return the rounding step that adds the variance ``added`` > 0 to gradients [n, P]."""
+    lengths = np.abs(gradients)
+    least = math.sqrt(added / gradients.shape[1])  # adds a quarter of that at most, since f(1 − f) ≤ 1/4
+    most = lengths.max() + (added + (gradients**2).sum(1).mean()) / lengths.sum(1).mean()  # adds more, Σ|v|(Δ − |v|)
+    return float(brentq(lambda step: theory.rounded(step, gradients) - added, least, most, rtol=1e-4))
 
 
 def _sent(

@@ -179,8 +179,8 @@ class Falls:
         return f"theory assumes a quadratic J; higher orders change the decrease of this step by {beyond / predicted:+.0%}"
 
     def vertex(self) -> tuple[float, float]:
-        """Return the best step size in units of η, and its standard error; the factors have to be 1 and 2."""
-        return vertex(*self.told())
+        """Return the best step size of the quadratic part, in units of η, and its standard error; the factors must be 1 and 2."""
+        return vertex(self.rate * self.people.square, *self.told())
 
     def _parabola(self, along: Array, led: Array) -> Array:
         """Return the decrease of the parabola [n, factors] by steps along gradients with ĝ·∇J [n] and Vᵀĝ [n, m]."""
@@ -189,19 +189,21 @@ class Falls:
         return np.asarray(along[:, None] * steps - 0.5 * square[:, None] * steps**2)
 
 
-def vertex(few: Array, many: Array) -> tuple[float, float]:
-    """Return the maximum of the parabola through the mean decreases of steps 0, 1 and 2, and its standard error.
+def vertex(slope: float, few: Array, many: Array) -> tuple[float, float]:
+    """Return the best step a/(2b) from the mean decreases at − bt² − ct³ by steps t = 1 and 2, and its standard error.
 
-    The standard error is computed from the influence of every sample on the maximum (delta method).
+    The slope a is known, so that c, which moves the largest decrease by 1.5c/b of the step, is separated from b. The standard
+    error is computed from the influence of every sample on b (delta method).
 
     Args:
+        slope: Slope a > 0: η‖∇J‖², since gradients are unbiased.
         few: First part of the decreases by steps 1 and 2 [n, 2], see ``Falls.told``.
         many: Second part, from other samples [N, 2].
     """
-    one, two = few.mean(0) + many.mean(0)
-    width = 4.0 * one - 2.0 * two
-    error = math.hypot(*(mean_and_error((4.0 * one * x[:, 1] - 4.0 * two * x[:, 0]) / width**2)[1] for x in (few, many)))
-    return float((4.0 * one - two) / width), error
+    parts = [mean_and_error(0.25 * x[:, 1] - 2.0 * x[:, 0]) for x in (few, many)]
+    bend = float(1.5 * slope + sum(mean for mean, _ in parts))
+    best = 0.5 * slope / bend
+    return best, abs(best / bend) * math.hypot(*(error for _, error in parts))
 
 
 def decreases(people: Population, gradients: Array, rate: float, factors: Sequence[float] = (1.0,)) -> Array:

@@ -130,6 +130,10 @@ class Population:
         linear = float(shares @ self.traces) / self.batches
         return linear if self.quadratic is None else linear + float(shares @ self.quadratic.sum(2) @ shares)
 
+    def linear(self, samplers: Sequence[Sampler]) -> float:
+        """Return the part of ``variance`` that is proportional to 1/b, for uniform draws; it is all of it for one batch."""
+        return sum(trace / sampler.size for trace, sampler in zip(self.traces, samplers, strict=True)) / self.batches
+
     def variances(self, samplers: Sequence[Sampler]) -> Array:
         """Return the predicted variances [size] of the entries of gradients from uniform draws; their sum is ``variance``."""
         shares = np.array([1.0 / sampler.size for sampler in samplers])

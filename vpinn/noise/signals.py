@@ -124,7 +124,7 @@ def progress(
                 float(error),
                 outside=outside or (same if abs(weighted - isotropic) > ISOTROPIC * isotropic else ""),
             ),
-            Finding(6, f"best step at b = {x[k]:.0f}, over η₁/(1 + S/b)", 1.0, *falls[k].vertex(), outside=outside),
+            Finding(6, f"best step at b = {x[k]:.0f}, quadratic J, over η₁/(1 + S/b)", 1.0, *falls[k].vertex(), outside=outside),
         ]
 
     def curves() -> dict[str, Curve]:

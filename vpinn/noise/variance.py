@@ -8,12 +8,11 @@ mini-batch methods as statistics; Cochran, *Sampling Techniques* (1977) for fini
 
 from __future__ import annotations
 
+import math
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-
-from vpinn.workers import compensating_batch
 
 Array = NDArray[np.float64]
 Numbers = TypeVar("Numbers", float, Array)
@@ -74,26 +73,30 @@ def sparsified(trace: float, square: float, batch: Numbers, workers: int, keep: 
     return (1.0 / keep - 1.0) * (square + trace * workers / batch)
 
 
-def rounded(step: float, size: int) -> float:
-    """Return q = PΔ²/6 for a compressor that rounds P entries randomly, without bias, to multiples of Δ.
+def rounded(step: float, gradients: Array) -> float:
+    """Return q = Δ² E Σ f(1 − f) for a compressor that rounds every entry randomly, without bias, to multiples of Δ.
 
-    An entry at the fraction f between two multiples has the variance f(1 − f)Δ², which is Δ²/6 on average over f; entries have to
-    spread over many multiples.
+    An entry at the fraction f between two multiples has the variance f(1 − f)Δ². That is Δ²/6 on average for entries that spread
+    over many multiples, and less for entries far below Δ, of which a gradient has many.
 
     Args:
         step: Rounding step Δ > 0, in the unit of a gradient.
-        size: Number of entries P ≥ 1.
+        gradients: Gradients of n batches [n, P], as they are sent.
     """
-    return size * step**2 / 6.0
+    fraction = gradients / step % 1.0
+    return step**2 * float((fraction * (1.0 - fraction)).sum(1).mean())
 
 
-def batch_to_compensate(trace: float, batch: float, workers: int, share: float) -> float:
-    """Return the batch size with which compressed gradients have the variance tr Σ/b of uncompressed ones; inf if there is none.
+def batch_to_compensate(linear: float, quadratic: float, batch: float, share: float) -> float:
+    """Return the batch size with which compressed gradients have the variance of uncompressed ones; inf if there is none.
+
+    The variance of a worker's gradient is L/t + Q/t² with t times as many points.
 
     Args:
-        trace: Trace of the covariance tr Σ > 0.
-        batch: Points b ≥ W of all workers together, without compression.
-        workers: Number of workers W ≥ 1.
+        linear: Part L > 0 of the variance for ``batch`` points that is proportional to 1/b.
+        quadratic: Part Q ≥ 0 that is proportional to 1/b²; zero for estimates from one batch.
+        batch: Points b ≥ 1 of one worker, without compression.
         share: Variance q ≥ 0 that the compressor adds for one worker, assumed to be independent of the batch size.
     """
-    return compensating_batch(trace / batch, batch, share / workers)
+    left = linear + quadratic - share
+    return batch * (linear + math.sqrt(linear**2 + 4.0 * quadratic * left)) / (2.0 * left) if left > 0.0 else math.inf

@@ -18,6 +18,7 @@ from vpinn.objective import Objective, candidate_values
 from vpinn.optimization.method import Method, NonFiniteError
 from vpinn.optimization.projection import ALL, few_points
 from vpinn.optimization.training import Training
+from vpinn.optimization.watch import Watch
 
 ANCHOR = 100
 """Steps between the states to which a rollback can return."""
@@ -81,6 +82,8 @@ def harmless(training: Training, value: float) -> bool:
 def roll_back(objective: Objective, training: Training, method: Method, error: NonFiniteError) -> None:
     """Return to the last anchor with smaller steps, or give up.
 
+    What was averaged over the diverging steps (noise and loss) is forgotten, too.
+
     Args:
         objective: what is minimised.
         training: state of the run; changed in place.
@@ -101,6 +104,9 @@ def roll_back(objective: Objective, training: Training, method: Method, error: N
         )
     training.theta, training.state = training.anchor
     training.shrink *= SHRINK
+    training.watch = Watch()
+    if math.isfinite(training.average):
+        training.average = training.best[1] if math.isfinite(training.best[1]) else training.origin[1]
 
 
 def final_parameters(objective: Objective, training: Training, judge: Objective | None = None) -> tuple[Tensor, float]:
