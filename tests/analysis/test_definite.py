@@ -50,7 +50,6 @@ UNKNOWN: dict[str, dict[str, Any]] = {
         "weak": "inner(dev(sym(grad(u))), sym(grad(v)))*dx",
         "boundary": [{"on": "left", "value": [0, 0]}],
     },
-    "a part without an equation": {"weak": "inner(grad(u), grad(v))*dx('a')", "boundary": LEFT},
     "only a sum": {
         "unknowns": {"u": "scalar", "p": "scalar"},
         "weak": "inner(grad(u + p), grad(v))*dx + 2*inner(grad(u + p), grad(v_p))*dx",

@@ -115,6 +115,7 @@ SECTIONS = [
     (problem(more="[solver]\nmethod = 'lbfgs'\n[test_space] #!\ndegree = 2\n"), "belongs to a weak form"),
     (section("test_space", 'kind = "bubble"'), "did you mean 'bubbles'"),
     (section("constants", 'a = "1"'), "must be a number"),
+    (section("constants", 'a = "1,5"'), "decimals have a point, as in 1.5"),
     (section("constants", "a = [true]"), "must be a number"),
     (section("constants", "pi = 3"), "fixed meaning"),
     (problem(unknowns="[constants]\nu = 3\n[unknowns]\nu = 'scalar' #!\n"), "defined twice"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -102,3 +103,36 @@ def test_a_hypercube_has_no_parts() -> None:
             strong="-div(grad(u)) - 1",
             boundary=[{"on": "left", "where": "y > 0.5", "value": 0}],
         )
+
+
+STRIPS = {"rest": "x < 0.3 or x > 0.7", "strip": "x > 0.3 and x < 0.7"}
+POISSON = "inner(grad(u), grad(v))*dx"
+
+
+@pytest.mark.parametrize(
+    ("weak", "what"),
+    [
+        (f"{POISSON}('rest') - v*dx('rest') + inner(grad(p), grad(q))*dx", "unknown u on the cells of 'strip' (24 of 64 cells)"),
+        (f"{POISSON}('rest') - v*dx + inner(grad(p), grad(q))*dx", "unknown u on the cells of 'strip'"),
+        (f"{POISSON} + u*v*dx('rest') + inner(grad(p), grad(q))*dx('strip')", "unknown p on the cells of 'rest'"),
+        (
+            f"{POISSON} + inner(grad(p), grad(v))*dx + inner(grad(p), grad(q))*dx('strip')",
+            "test function q on the cells of 'rest'",
+        ),
+    ],
+)
+def test_cells_without_a_term_for_an_unknown_are_told(weak: str, what: str) -> None:
+    with pytest.raises(InputError, match=f"no term with the {re.escape(what)}.*nothing determines"):
+        two_unknowns(weak)
+
+
+def test_terms_that_cover_all_cells_together_or_in_other_equations_are_taken() -> None:
+    two_unknowns(f"{POISSON}('rest') + 5*{POISSON}('strip') + inner(grad(p), grad(q))*dx - v*dx('strip')")
+    two_unknowns("inner(grad(p), grad(v))*dx + u*v*dx('rest') + inner(grad(u), grad(q))*dx - q*dx('rest')")
+
+
+def two_unknowns(weak: str) -> vpinn.Problem:
+    """Return the problem of a weak form of u and p with test functions v and q on a square of three strips."""
+    unknowns = {"u": "scalar", "p": {"shape": "scalar", "test": "q"}}
+    domain = {"shape": "rectangle", "cells": [8, 4], "tags": STRIPS}
+    return make_problem(domain, unknowns=unknowns, weak=weak, boundary=[{"on": "left", "unknown": u, "value": 0} for u in "up"])

@@ -194,6 +194,6 @@ def test_no_noise_without_strata_by_tag_nor_where_nothing_moves() -> None:
     samplers = samplers_of(problem.settings, objective, SIZE, 1)
     assert noise_by_tag(objective, samplers, np.random.default_rng(0), theta, ()) == []
     batch = {"size": 192, "strata": "tags"}
-    problem, objective, theta = made(tagged(20), batch, energy="0.5*inner(grad(u), grad(u))*dx('rest')")
+    problem, objective, theta = made(tagged(20), batch, energy="0.5*inner(grad(u), grad(u))*dx('rest') + (x - x)*u*dx('rare')")
     rare, rest = noise_by_tag(objective, samplers_of(problem.settings, objective, 192, 1), np.random.default_rng(0), theta, ())
     assert rare["deviation"] == 0.0 < rest["deviation"]

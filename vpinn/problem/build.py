@@ -1,7 +1,4 @@
-"""Settings → `Problem`: define names in order, translate expressions to UFL, check form and conditions.
-
-Start with `build_problem`, which goes through the sections of a problem file one by one.
-"""
+"""Settings → `Problem`: define names, translate expressions to UFL, check form and conditions; start with `build_problem`."""
 
 # mypy: disable-error-code="no-untyped-call, no-any-return"
 # UFL's constructors carry no annotations.
@@ -14,8 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from ufl.algorithms.analysis import extract_type
-from ufl.classes import CellDiameter, Expr, Form
+from ufl.classes import Expr, Form
 from ufl.measure import Measure
 
 from vpinn.domain import Domain, with_vertices
@@ -25,7 +21,9 @@ from vpinn.problem.case import Case
 from vpinn.problem.checks import check_known
 from vpinn.problem.conditions import make_conditions
 from vpinn.problem.constants import define_constants
+from vpinn.problem.coverage import check_covered
 from vpinn.problem.eigen import make_eigen
+from vpinn.problem.enrichment import make_enrichment
 from vpinn.problem.expression import parse_expression, parse_form
 from vpinn.problem.formulation import FORMULATIONS, Formulation
 from vpinn.problem.given_fields import make_fields
@@ -40,6 +38,7 @@ from vpinn.problem.parameters import make_parameters
 from vpinn.problem.parts import mark_parts
 from vpinn.problem.periodic import make_periodic
 from vpinn.problem.reference import read_reference
+from vpinn.problem.restraints import Load
 from vpinn.problem.schema import Settings, UnknownSection
 from vpinn.problem.scope import AT, Scope, make_scope
 from vpinn.problem.source import Source
@@ -114,9 +113,7 @@ def build_problem(
     scope, unknowns = _define(scope, settings, source)
     nodal = NodalParts(settings, source, scope, unknowns, domain)
     formulation, loads = nodal.split(_formulation(settings, source, scope, unknowns, python_form))
-    if loads and domain.mesh:
-        whole = with_vertices(domain.mesh, [float(load.carriers.ravel()[0]) for load in loads if load.carriers is not None])
-        domain = replace(whole, joints=joined(loads, unknowns, source.place("form", formulation.name)))
+    domain = _carrying(domain, formulation, loads, unknowns, scope, source)
     exact = _exact(settings, source, scope, unknowns, inferred)
     reference = None
     if settings.reference.file is not None:
@@ -129,7 +126,7 @@ def build_problem(
         default = f"results/{source.path.stem if source.path else 'problem'}"
         anywhere = source.path is None or source.place("output", "directory").startswith("--set")
         directory = output_directory(folder, settings.output.directory or default, anywhere)
-    enrich = _enrichment(settings, source, scope, unknowns)
+    enrich = make_enrichment(settings, source, scope, unknowns)
     with source.located("network", "enrich"):
         check_work([*(part.integrand() for part in formulation.integrals.integrals()), *formulation.equations], enrich)
     boundary = make_conditions(settings, source, scope, unknowns, domain, pieces)
@@ -161,6 +158,20 @@ def build_problem(
         answers=make_answers(settings, source, scope, unknowns),
     )
     return replace(problem, inverse=make_inverse(problem, scope, inferred, exact, folder))
+
+
+def _carrying(
+    domain: Domain, formulation: Formulation, loads: tuple[Load, ...], unknowns: tuple[Unknown, ...], scope: Scope, source: Source
+) -> Domain:
+    """Return the domain with the vertices and joints of loads, after checking that the form has terms on all of its cells."""
+    if domain.mesh is None:
+        return domain
+    with source.located("form", formulation.name):
+        check_covered(formulation, unknowns, domain.mesh, scope.tags)
+    if not loads:
+        return domain
+    whole = with_vertices(domain.mesh, [float(load.carriers.ravel()[0]) for load in loads if load.carriers is not None])
+    return replace(whole, joints=joined(loads, unknowns, source.place("form", formulation.name)))
 
 
 def _exact(
@@ -263,19 +274,6 @@ def _checked(given: Any, kind: type[Formulation], tags: int) -> list[Form | Expr
         if number != "everywhere" and not (isinstance(number, int) and 0 <= number < tags):
             raise InputError(f"use the measures of the names passed in, as in names.ds('outlet'), got subdomain {number!r}")
     return [given]
-
-
-def _enrichment(settings: Settings, source: Source, scope: Scope, unknowns: tuple[Unknown, ...]) -> tuple[Expr, ...]:
-    """Return the enrich functions: scalar expressions of the coordinates."""
-    functions = []
-    for number, text in enumerate(settings.network.enrich):
-        with source.located("network", "enrich", number):
-            function = fit_shape(parse_expression(text, scope), (), "an enrich function")
-            check_known(function, unknowns, "an enrich function", normal=False)
-            if extract_type(function, CellDiameter):
-                raise InputError("an enrich function cannot contain the cell size h, which jumps between cells")
-            functions.append(function)
-    return tuple(functions)
 
 
 def _check_numerics(settings: Settings, source: Source, meshed: bool) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Container, Mapping
 from typing import Any, Final
 
@@ -129,7 +130,8 @@ def _describe(key: Key, found: list[ErrorDetails], data: Any) -> str:
     found = [detail for detail in found if detail["type"] != "added"] or found  # parts of others are no list to show
     wanted = list(dict.fromkeys(_wanted(detail) for detail in found))
     got = found[0]["input"]
-    hint = ""
+    comma = isinstance(got, str) and re.fullmatch(r"\s*[+-]?\d+,\d+([eE][+-]?\d+)?\s*", got)
+    hint = f"; decimals have a point, as in {got.strip().replace(',', '.')}, without quotes" if comma else ""
     for detail in found:
         if detail["type"] == "literal_error" and isinstance(got, str):
             choices = [choice.strip().strip("'") for choice in detail["ctx"]["expected"].replace(" or ", ", ").split(",")]
