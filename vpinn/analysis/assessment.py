@@ -22,6 +22,7 @@ from vpinn.analysis.effectivity import distrust, relative_error
 from vpinn.analysis.errors import TrueError, independent_points, reference_errors
 from vpinn.analysis.estimate import Estimate, Estimator
 from vpinn.analysis.finite_elements import compare_with_finite_elements
+from vpinn.analysis.geometry import kink
 from vpinn.analysis.pieces import loose_piece
 from vpinn.analysis.quantities import field_errors, quantities_of
 from vpinn.analysis.resonance import close_to_resonance
@@ -80,6 +81,7 @@ def assess(
             "relative_energy": estimate.relative,
             **({} if estimate.interval is None else {"interval": list(estimate.interval)}),
             "relative_l2": dict(estimate.l2),
+            "kink": 0.0 if problem.domain.mesh is None else kink(problem.domain.mesh),
             "absolute": estimate.absolute,
             "unexplained": 0.0 if estimate.corrected is None else estimate.corrected.left,
             "true": true,
