@@ -218,7 +218,7 @@ def _estimate(found: Mapping[str, Any], cells: Mapping[str, int] | None) -> str:
         angle = found["kink"]
         return text if angle <= STRAIGHT else f"{text}; the curve that sides stand for is not seen, they meet at {angle:.1e} rad"
     if "relative_bound" in found:
-        return f"{found['relative_bound']:.1e} of the solution at most, a bound"
+        return f"{found['relative_bound']:.1e} of this member's solution at most, a bound"
     text = f"{found.get('relative_energy', math.nan):.2e} of the {'flux' if 'relative_energy_final' not in found else 'H¹ norm'}"
     if cells and "interval" in found:
         low, high = found["interval"]
