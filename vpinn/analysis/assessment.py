@@ -35,6 +35,7 @@ from vpinn.finite_elements import Level, rule_degree
 from vpinn.forms import integrals
 from vpinn.metrics import Accuracy, Metrics
 from vpinn.objective import Objective, Resolution, make_objective, quadrature_degree
+from vpinn.objective.variation import is_linear
 from vpinn.problem import Case
 from vpinn.solution import Solution
 from vpinn.trial import Evaluator
@@ -98,9 +99,7 @@ def assess(
     relative = np.nan if estimate is None else estimate.relative
     checks += _conditions(problem, relative)
     if estimate is not None and not estimate.relative <= UNRESOLVED:
-        checks.append(
-            f"error estimate: {estimate.relative:.0%} of the flux is unresolved; give more steps or features, or refine the mesh"
-        )
+        checks.append(f"error estimate: {estimate.relative:.0%} of the flux is unresolved; {_more(problem, estimate.relative)}")
     if true and estimate is not None and (why := distrust(solution, estimate, relative_true)):
         checks.append(f"error estimate: {why}")
     checks += _longer_than_walks_allow(metrics, estimate)
@@ -111,6 +110,13 @@ def assess(
         metrics["assessed_cells"] = {"drawn": cells, "of": problem.domain.n_cells}
     assessed = dataclasses.replace(Metrics.of(solution.metrics), accuracy=Accuracy.of({**metrics, "checks": checks}))
     return dataclasses.replace(solution, metrics=assessed, cell_estimate=None if estimate is None else estimate.cells)
+
+
+def _more(problem: Case, relative: float) -> str:
+    """Return what to do about a large error estimate, relative to the flux."""
+    if relative > 1.0 and not is_linear(problem):
+        return "no solution was found: Newton's method did not converge; there may be none, try a smaller load or coefficient"
+    return "give more steps or features, or refine the mesh"
 
 
 def answers_of(solution: Solution, estimate: Estimate | None = None) -> dict[str, Any]:
