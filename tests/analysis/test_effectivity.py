@@ -73,3 +73,9 @@ def test_penalties_are_measured_by_the_exact_solution() -> None:
     small, large = (solved(f"{ENERGY} + 0.5*{beta}*u**2*ds", [], **way) for beta in ("1e4", "1e2"))
     assert small.metrics["checks"] == []
     assert "the exact solution itself is 1." in large.metrics["checks"][0]
+
+
+def test_a_nonlinear_problem_without_a_solution_is_told_that_none_was_found() -> None:
+    stated = {"energy": "0.5*Dx(u, 0)**2*dx - u**3/3*dx - 60*u*dx", "boundary": [{"on": "all", "value": 0}]}
+    solution = vpinn.solve(vpinn.make_problem({"shape": "interval", "cells": 8}, unknowns={"u": "scalar"}, **stated))
+    assert any("no solution was found" in check for check in solution.metrics["checks"])

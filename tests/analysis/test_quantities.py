@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from functools import cache
 from pathlib import Path
@@ -13,6 +14,8 @@ import torch
 
 import vpinn
 from vpinn.analysis import quantities_of
+from vpinn.output.tables import quantity_texts
+from vpinn.problem import make_problem
 from vpinn.solution import Solution
 from vpinn.trial import make_trial
 
@@ -162,3 +165,20 @@ def test_modes_have_fields() -> None:
     values = solution.evaluate(x)
     assert list(values) == ["u_1", "u_2", "slope_1", "slope_2"]
     np.testing.assert_array_equal(values["slope_2"], solution.gradient(x)["u_2"])
+
+
+def test_a_quantity_is_told_to_depend_on_the_curve_that_sides_stand_for_if_that_is_more_than_its_error() -> None:
+    stated = {
+        "weak": "inner(grad(u), grad(v))*dx - v*dx",
+        "boundary": [{"on": "all", "value": 0}],
+        "solver": {"method": "elements"},
+    }
+    asked = {"quantities": {"whole": "u*dx"}}
+    disk, square = (
+        vpinn.solve(make_problem(domain, unknowns={"u": "scalar"}, output=asked, **stated)).metrics
+        for domain in ({"shape": "disk", "cells": 2}, {"shape": "rectangle", "cells": [2, 2]})
+    )
+    found = disk["quantities"]["whole"]
+    assert abs(found["value"] - math.pi / 8) > disk["error_estimate"]["kink"] ** 2 * math.pi / 8 > 1000 * found["error"]
+    assert "stand for a curve, that error is larger and not seen" in quantity_texts(disk)[0]
+    assert "curve" not in quantity_texts(square)[0]

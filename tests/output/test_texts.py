@@ -28,6 +28,7 @@ from vpinn.output import (
     publish,
     solution_rows,
 )
+from vpinn.output.family import family_rows
 from vpinn.output.formula import lowered_form
 from vpinn.problem import make_problem
 from vpinn.solution import Solution
@@ -225,3 +226,22 @@ def test_least_squares_says_what_it_will_do() -> None:
     setup = prepare(problem)
     rows = dict(problem_rows(problem, setup.trial, setup.objective, setup.plan, 4e8))
     assert rows["not used"] == "network.layers: least-squares takes no such setting"
+
+
+@pytest.mark.parametrize(
+    ("bound", "told"), [(1e-6, "1.0e-06 of the H¹ norm"), (7.5e288, "not bounded"), (math.inf, "not bounded")]
+)
+def test_a_huge_bound_of_a_family_is_not_shown_as_a_number(bound: float, told: str) -> None:
+    judged = [{"error": bound, "effectivity": 1.0}]
+    kept = {
+        "parameters": {"k": (2, 4)},
+        "norm": "h1",
+        "rigorous": False,
+        "functions": 5,
+        "members": 5,
+        "terms": 2,
+        "interpolated": [],
+    }
+    rows = dict(family_rows({**kept, "largest_bound": bound, "judged": judged}, None))
+    assert rows["largest error"].startswith(told)
+    assert ("error" in rows) == (bound < 1)

@@ -22,6 +22,7 @@ from vpinn.analysis.effectivity import distrust, relative_error
 from vpinn.analysis.errors import TrueError, independent_points, reference_errors
 from vpinn.analysis.estimate import Estimate, Estimator
 from vpinn.analysis.finite_elements import compare_with_finite_elements
+from vpinn.analysis.geometry import kink
 from vpinn.analysis.pieces import loose_piece
 from vpinn.analysis.quantities import field_errors, quantities_of
 from vpinn.analysis.resonance import close_to_resonance
@@ -81,6 +82,7 @@ def assess(
             "relative_energy": estimate.relative,
             **({} if estimate.interval is None else {"interval": list(estimate.interval)}),
             "relative_l2": dict(estimate.l2),
+            "kink": 0.0 if problem.domain.mesh is None else kink(problem.domain.mesh),
             "absolute": estimate.absolute,
             "unexplained": 0.0 if estimate.corrected is None else estimate.corrected.left,
             "true": true,
@@ -97,9 +99,7 @@ def assess(
     relative = np.nan if estimate is None else estimate.relative
     checks += _conditions(problem, relative)
     if estimate is not None and not estimate.relative <= UNRESOLVED:
-        checks.append(
-            f"error estimate: {estimate.relative:.0%} of the flux is unresolved; give more steps or features, or refine the mesh"
-        )
+        checks.append(f"error estimate: {estimate.relative:.0%} of the flux is unresolved; {_more(problem, estimate.relative)}")
     if true and estimate is not None and (why := distrust(solution, estimate, relative_true)):
         checks.append(f"error estimate: {why}")
     checks += _longer_than_walks_allow(metrics, estimate)
@@ -111,6 +111,13 @@ def assess(
         metrics["assessed_cells"] = {"drawn": cells, "of": problem.domain.n_cells}
     assessed = dataclasses.replace(Metrics.of(solution.metrics), accuracy=Accuracy.of({**metrics, "checks": checks}))
     return dataclasses.replace(solution, metrics=assessed, cell_estimate=None if estimate is None else estimate.cells)
+
+
+def _more(problem: Case, relative: float) -> str:
+    """Return what to do about a large error estimate, relative to the flux."""
+    if relative > 1.0 and not is_linear(problem):
+        return "no solution was found: Newton's method did not converge; there may be none, try a smaller load or coefficient"
+    return "give more steps or features, or refine the mesh"
 
 
 def answers_of(solution: Solution, estimate: Estimate | None = None) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from vpinn.families.stages import FamilyStage
 
 Array = NDArray[np.float64]
+WITHOUT = 10.0
+"""Relative bound above which some member may have no solution at all."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from vpinn.families import WITHOUT
 from vpinn.output.formula import lowered_form
 from vpinn.problem import Problem, member
 
@@ -41,12 +42,11 @@ def family_rows(family: Mapping[str, Any] | None, cost: Mapping[str, Any] | None
     made = f"{family['functions']} functions from {family['members']} members; {family['terms']} terms of form and sources"
     for one in family["interpolated"]:
         made += f", {one['terms']} of them interpolated with an error of {one['error']:.0e}"
-    rows = [
-        ("parameters", ranges),
-        ("reduced space", made),
-        ("largest error", f"{family['largest_bound']:.1e} of the {norm} at most over the range: {kind} of every query"),
-    ]
-    if judged := family["judged"]:
+    largest = f"{family['largest_bound']:.1e} of the {norm} at most over the range: {kind} of every query"
+    if not family["largest_bound"] <= WITHOUT:
+        largest = "not bounded over the range: a member may have no solution, as at resonance"
+    rows = [("parameters", ranges), ("reduced space", made), ("largest error", largest)]
+    if family["largest_bound"] <= WITHOUT and (judged := family["judged"]):
         errors, effects = [one["error"] for one in judged], [one["effectivity"] for one in judged]
         told = f"{max(errors):.1e} of the {norm} at most on {len(judged)} members not used; bound over error"
         rows.append(("error", f"{told} {min(effects):.2f} to {max(effects):.2f}"))

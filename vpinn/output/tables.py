@@ -218,14 +218,30 @@ def _estimate(found: Mapping[str, Any], cells: Mapping[str, int] | None) -> str:
         angle = found["kink"]
         return text if angle <= STRAIGHT else f"{text}; the curve that sides stand for is not seen, they meet at {angle:.1e} rad"
     if "relative_bound" in found:
-        return f"{found['relative_bound']:.1e} of the solution at most, a bound"
+        return f"{found['relative_bound']:.1e} of this member's solution at most, a bound"
     text = f"{found.get('relative_energy', math.nan):.2e} of the {'flux' if 'relative_energy_final' not in found else 'H¹ norm'}"
     if cells and "interval" in found:
         low, high = found["interval"]
         text += f" ({low:.1e} to {high:.1e}, from {cells['drawn']:,} of {cells['of']:,} cells)"
     text += "".join(f", L² of {name} {value:.2e}" for name, value in found.get("relative_l2", {}).items()) + " (relative)"
     effectivity = found.get("effectivity")
-    return text if effectivity is None else f"{text}, effectivity {effectivity:.3f}"
+    if effectivity is not None:
+        return f"{text}, effectivity {effectivity:.3f}"
+    return f"{text}{_curve(found.get('kink', 0.0), found.get('relative_energy', math.nan))}"
+
+
+def _curve(angle: float, relative: float) -> str:
+    """Return that the mesh's geometry dominates an error, if its sides stand for a curve; "" if it is small.
+
+    The tangents of the sides are wrong by the angle at which they meet, and quantities by its square or more.
+
+    Args:
+        angle: largest angle in radians between sides that may stand for a curve.
+        relative: error estimate on the mesh, relative.
+    """
+    if angle <= STRAIGHT or angle**2 <= relative:
+        return ""
+    return f"; if sides that meet at {angle:.1e} rad stand for a curve, that error is larger and not seen: refine the mesh there"
 
 
 def quantity_texts(metrics: Mapping[str, Any]) -> list[str]:
@@ -237,6 +253,8 @@ def quantity_texts(metrics: Mapping[str, Any]) -> list[str]:
         text = f"{name} = {value:.6g}, without an error estimate"
         if error is not None:
             text = f"{name} = {value:.{_digits(value, error)}g} ± {error:.1e}"
+            angle = (metrics.get("error_estimate") or {}).get("kink", 0.0)
+            text += _curve(angle, error / abs(value) if value else math.inf)
         text += " at the end" if "times" in found else ""
         texts.append(text if exact is None else f"{text} (exact {exact:.8g})")
     return texts

@@ -14,7 +14,7 @@ import torch
 from vpinn.analysis import TrueError, answers_of
 from vpinn.domain import CellPoints
 from vpinn.errors import InputError, VpinnError
-from vpinn.families import Family, FamilyStage, Judged, judge, solve_in_stages, unused
+from vpinn.families import WITHOUT, Family, FamilyStage, Judged, judge, solve_in_stages, unused
 from vpinn.features import Elements, Reduced
 from vpinn.finite_elements import check, rule_degree, solve_fem
 from vpinn.metrics import Account, Accuracy, Metrics
@@ -33,8 +33,6 @@ JUDGED = 5
 """Number of members, not used for the reduced space, whose errors are reported."""
 QUERIES = 100
 """Queries whose processor time is measured."""
-WITHOUT = 10.0
-"""Relative bound above which some member may have no solution at all."""
 UNRESOLVED = 1e-2
 """Relative bound above which a check fails."""
 NORM_RULE = 4
