@@ -6,6 +6,7 @@ thread computes all factors and deletes them, too.
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
 import weakref
@@ -72,9 +73,11 @@ class _Thread:
     _last: _Thread | None = None
 
     def __init__(self) -> None:
-        self._posted: SimpleQueue[Callable[[], object]] = SimpleQueue()
+        self._posted: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
         self.busy = False
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+        atexit.register(self._end)
 
     @classmethod
     def idle(cls) -> _Thread:
@@ -109,8 +112,15 @@ class _Thread:
         self._posted.put(work)
 
     def _serve(self) -> None:
-        while True:
-            self._posted.get()()
+        while (work := self._posted.get()) is not None:
+            work()
+            del work  # it may hold factors
+
+    def _end(self) -> None:
+        """End the thread with the process: one that waits while Python is torn down breaks the last flush of stdout."""
+        if not self.busy:
+            self._posted.put(None)
+            self._thread.join()
 
 
 os.register_at_fork(after_in_child=_Thread.forget)

@@ -281,6 +281,13 @@ def test_sparse_factors_are_freed_and_not_waited_for(monkeypatch: pytest.MonkeyP
         SparseFactors(csc_array(np.zeros((2, 2))))
 
 
+def test_output_is_whole_after_sparse_factors() -> None:
+    """Their thread ends before Python is torn down; what is left in the buffer of stdout would be lost otherwise."""
+    code = "import numpy, scipy.sparse, vpinn.factors as f; f.SparseFactors(scipy.sparse.csc_array(numpy.eye(2))); print('end')"
+    done = [subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True) for _ in range(2)]
+    assert [(one.stdout, one.stderr) for one in done] == [("end\n", "")] * 2
+
+
 def test_sparse_factors_in_a_forked_process() -> None:
     """Its parent's thread is not there; it makes its own."""
     matrix = csc_array(np.eye(3))
