@@ -116,7 +116,7 @@ def assess(
 def _more(problem: Case, relative: float) -> str:
     """Return what to do about a large error estimate, relative to the flux."""
     if relative > 1.0 and not is_linear(problem):
-        return "no solution was found, and there may be none; give more steps, refine the mesh, or try a smaller load or coefficient"
+        return "no solution was found, and there may be none; give more steps, refine the mesh, or try a smaller load"
     return "give more steps or features, or refine the mesh"
 
 
