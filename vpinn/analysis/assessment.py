@@ -103,8 +103,7 @@ def assess(
     if true and estimate is not None and (why := distrust(solution, estimate, relative_true)):
         checks.append(f"error estimate: {why}")
     checks += _longer_than_walks_allow(metrics, estimate)
-    lost = relative > 1.0 and not is_linear(problem)  # what could be added to a field that is no solution says nothing
-    checks += _alone(first or solution, loss, unique or lost)
+    checks += _alone(first or solution, loss, unique, relative)
     if not all(np.isfinite(v) for e in metrics["errors"].values() for k, v in e.items() if k != "interval"):
         checks.append("errors: not finite")
     if (cells := drawn_cells(problem)) is not None:
@@ -203,23 +202,24 @@ def _conditions(problem: Case, relative: float) -> list[str]:
     return [f"boundary values: {told}" for told in looks if told]
 
 
-def _alone(solution: Solution, loss: float | None, unique: bool) -> list[str]:
+def _alone(solution: Solution, loss: float | None, unique: bool, relative: float) -> list[str]:
     """Return a line for each check that fails of whether the solution is the only one, and the least value of an energy."""
-    found = {"uniqueness": _others(solution, loss, unique), "energy": unbounded_energy(solution)}
+    found = {"uniqueness": _others(solution, loss, unique, relative), "energy": unbounded_energy(solution)}
     return [f"{name}: {told}" for name, told in found.items() if told]
 
 
-def _others(solution: Solution, loss: float | None, unique: bool) -> str:
+def _others(solution: Solution, loss: float | None, unique: bool, relative: float) -> str:
     """Return what can be added to a solution, or nearly so, or which other one there is; "" where it is the only one.
 
     Where obstacles or points hold it, factors of elements have told. Free functions are not looked for where it is known, as
-    ``unique``, that there are none.
+    ``unique``, that there are none. What could be added to a field that is no solution of a nonlinear problem, with an estimate
+    of ``relative`` above 1, says nothing.
     """
     if solution.problem.bounds or solution.problem.supports:
         return ""
     if loose := loose_piece(solution.problem):
         return loose
-    if unique_by_signs(solution.problem):
+    if unique_by_signs(solution.problem) or (relative > 1.0 and not is_linear(solution.problem)):
         return ""
     free = None if unique else free_functions(solution.problem, solution.trial, solution.theta, loss)
     return str(free) if free is not None else close_to_resonance(solution.problem) or another_solution(solution)

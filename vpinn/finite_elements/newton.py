@@ -58,6 +58,7 @@ class Converged:
     matrix: Any = None
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a step may lead beyond all numbers; it is shortened then
 def newton(
     system: Callable[[Array, bool], tuple[Array, Any]], start: Array, inverse: Callable[[Any], Solver] | None = None
 ) -> Converged:
