@@ -8,6 +8,7 @@ import pytest
 
 import vpinn
 from vpinn.analysis.definite import unique_by_signs
+from vpinn.domain import box, rectangle
 from vpinn.problem import make_problem
 
 POISSON = "inner(grad(u), grad(v))*dx"
@@ -70,6 +71,17 @@ def test_one_solution_is_proved_however_far_coefficients_lie_apart(name: str) ->
 @pytest.mark.parametrize("name", UNKNOWN)
 def test_nothing_is_proved_of_what_may_have_several(name: str) -> None:
     assert not unique_by_signs(stated(UNKNOWN[name]))
+
+
+def test_rounding_of_many_cells_proves_nothing() -> None:
+    """The factors of such matrices have a least pivot of rounding, of either sign, up to 1e-11 here and 1e-5 where layers jump."""
+    for domain, weak, boundary in (
+        (box(cells=16), POISSON, []),
+        (rectangle(cells=60), "conditional(lt(x, 0.5), 1e8, 1)*inner(grad(u), grad(v))*dx", []),
+    ):
+        assert not unique_by_signs(make_problem(domain, unknowns={"u": "scalar"}, weak=weak, boundary=boundary))
+    loss = f"{POISSON} + 1e-8*u*v*ds"
+    assert unique_by_signs(make_problem(box(cells=16), unknowns={"u": "scalar"}, weak=loss, boundary=[]))
 
 
 def test_a_good_conductor_behind_insulation_is_not_accused() -> None:

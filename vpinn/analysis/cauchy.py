@@ -57,7 +57,7 @@ def initial_values(problem: Problem) -> str:
         return ""
     a, b = mesh.nodes.min(), mesh.nodes.max()
     return (
-        f"all of them stand at one end, as initial values do, and the run found no solution; write x as time: [domain] with "
+        "all of them stand at one end, as initial values do, and the run found no solution; write x as time: [domain] with "
         f"cells = 1 and time = [{a:g}, {b:g}], dt(u) for the derivative, and values on initial"
     )
 

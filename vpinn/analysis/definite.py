@@ -3,9 +3,9 @@
 A linear form is a sum of integrals of q(u, ∇u; v, ∇v), a bilinear form Q at every point. Equations may be
 multiplied by −1, and of Q only the symmetric part counts in a(u, u). If that is never negative, has no products of values and
 derivatives, and is positive on all gradients but, for vectors, those of rotations, then a(u, u) = 0
-holds for constants and rigid motions at most (Korn's inequality). Elements contain these, so that a regular matrix of elements
-proves that there is one solution, however far coefficients lie apart. `unique_by_signs` looks at that; where an equation of one
-unknown contains others that do not depend on it, each is looked at alone.
+holds for constants and rigid motions of every piece of the mesh at most (Korn's inequality). Elements contain these, so that
+there is one solution if conditions hold each of them, or a(u, u) is positive for it, however far coefficients lie apart.
+`unique_by_signs` looks at that. If an equation of one unknown contains others that do not depend on it, each is looked at alone.
 
 If a matrix of elements has a negative eigenvalue, an energy falls along its vector: `unbounded_energy`.
 """
@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, diags_array
 from scipy.sparse.csgraph import connected_components
 
+from vpinn.analysis.pieces import moved_pieces, pieces_of
 from vpinn.domain import Inside, Mesh, functions_per_cell
 from vpinn.errors import VpinnError
 from vpinn.factors import ON_DIAGONAL, SparseFactors
-from vpinn.finite_elements import MixedSpace, assemble, rule_degree
+from vpinn.finite_elements import MixedSpace, assemble, motions, rule_degree
 from vpinn.finite_elements.assembly import Discrete
 from vpinn.finite_elements.essential import prescribed
 from vpinn.finite_elements.form import Integrand, Key, integrands, offsets
@@ -40,14 +41,18 @@ ROUNDING = 1e-10
 """Size of a negative or skew part of Q, relative to its largest entry at a point, up to which it is rounding."""
 POSITIVE = 1e-9
 """Least eigenvalue of Q on gradients without rotations, relative to its largest, from which it counts as positive."""
-REGULAR = 1e-12
-"""Least pivot of a matrix that is scaled to a diagonal of one from which it is regular; rounding leaves 1e-15."""
+HELD = 1e-9
+"""Size of a motion of norm one in the functions that conditions give from which they hold it."""
+FELT = 1e-14
+"""Value of a(u, u) for a motion u, relative to the sum of its terms' sizes, from which it is positive; rounding leaves 1e-16."""
 SMALLEST = 1e-30
 """Size of an entry of the diagonal, relative to the largest, up to which it is zero: nothing is told then."""
 NEGATIVE = 1e-8
 """Size of a negative pivot of such a matrix from which it is no rounding."""
 RULE = 4
 """Degree of the quadrature at whose points Q is looked at."""
+PIECES = 20
+"""Largest number of pieces of a mesh whose motions are looked at."""
 MOST = 20_000
 """Largest number of functions of elements, of all components, whose matrix is looked at."""
 
@@ -56,6 +61,8 @@ def unique_by_signs(problem: Problem) -> bool:
     """Return whether the signs of its terms prove that a linear problem has one solution; False where they prove nothing."""
     mesh = problem.domain.mesh
     if mesh is None or problem.formulation.pointwise or any(c.residual is not None for c in problem.boundary):
+        return False
+    if pieces_of(mesh)[0] > PIECES:
         return False
     degree = max(1, mesh.order)
     if mesh.n_cells * functions_per_cell(mesh, degree) * offsets(problem)[-1] > MOST:
@@ -67,10 +74,9 @@ def unique_by_signs(problem: Problem) -> bool:
         groups, signs = _groups(problem, parts), _signs(problem, mesh, parts)
         if not all(_signed(problem, mesh, parts, group, signs) for group in groups):
             return False
-        found = _pivots(problem, mesh, parts, degree, groups, signs)
+        return all(_still(problem, mesh, parts, group, signs) for group in groups)
     except VpinnError:
         return False
-    return found is not None and bool((found >= REGULAR).all())
 
 
 def unbounded_energy(solution: Solution) -> str:
@@ -91,7 +97,7 @@ def unbounded_energy(solution: Solution) -> str:
             return ""
         if any(lower(offsets(problem)[-1], [pair for part in parts for pair in part.slopes], mesh.dimension)):
             return ""
-        found = _pivots(problem, mesh, parts, max(degree, mesh.order), at=None if linear else solution)
+        found = _pivots(problem, mesh, parts, max(degree, mesh.order), None if linear else solution)
     except VpinnError:
         return ""
     if found is None or (found >= -NEGATIVE).all():
@@ -204,15 +210,37 @@ def _at_points(mesh: Mesh, part: Integrand, keys: Sequence[Key]) -> Array:
     return q
 
 
-def _pivots(
-    problem: Problem,
-    mesh: Mesh,
-    parts: Sequence[Integrand],
-    degree: int,
-    groups: Sequence[NDArray[np.int64]] | None = None,
-    signs: Array | None = None,
-    at: Solution | None = None,
-) -> Array | None:
+def _still(problem: Problem, mesh: Mesh, parts: Sequence[Integrand], group: NDArray[np.int64], signs: Array) -> bool:
+    """Return whether no constant or rigid motion of a piece, in a group of components, is left free.
+
+    Args:
+        problem: the problem.
+        mesh: its mesh.
+        parts: integrands of its form.
+        group: components that are looked at.
+        signs: factors of the equations, by component.
+    """
+    mixed, background = MixedSpace.of(mesh, [max(1, mesh.order)] * len(signs)), Background(mesh)
+    own = [motion for motion in motions(problem) if set(motion.components) <= set(group.tolist())]
+    basis = np.linalg.qr(np.concatenate([*moved_pieces(mixed, own)]).T)[0].T
+    values, given = prescribed(problem, mixed, background)
+    vectors, sizes, _ = np.linalg.svd(basis[:, given], full_matrices=True)
+    held = np.zeros(len(basis), dtype=bool)
+    held[: len(sizes)] = sizes > HELD
+    free = vectors[:, ~held].T @ basis
+    if not len(free):
+        return True
+    assemblers = [Discrete.of(part, mixed.highest, len(signs), rule_degree(1, mesh), background) for part in parts]
+    rows = np.repeat(signs, [space.size for space in mixed.spaces])
+    matrix = diags_array(rows) @ assemble(assemblers, mixed, values, np.arange(mixed.size))[1]
+    energy = free @ (matrix @ free.T)
+    terms = np.sqrt(np.einsum("ki,ik->k", np.abs(free), abs(matrix) @ np.abs(free).T))
+    if not (terms > 0.0).all():
+        return False
+    return bool(np.linalg.eigvalsh((energy + energy.T) / 2 / np.outer(terms, terms)).min() > FELT)
+
+
+def _pivots(problem: Problem, mesh: Mesh, parts: Sequence[Integrand], degree: int, at: Solution | None) -> Array | None:
     """Return the pivots of the matrix of elements of a degree, scaled to a diagonal of ±1; None if it has no such pivots.
 
     Args:
@@ -220,34 +248,17 @@ def _pivots(
         mesh: its mesh.
         parts: integrands of its form.
         degree: degree of the elements.
-        groups: components that are looked at alone; None: all at once.
-        signs: factors of the equations, by component; the symmetric part of the matrix is taken then.
         at: where the form is linearised; None: anywhere.
     """
     mixed, background = MixedSpace.of(mesh, [degree] * offsets(problem)[-1]), Background(mesh)
     rule = rule_degree(degree, mesh)
     assemblers = [Discrete.of(part, mixed.highest, len(mixed.spaces), rule, background) for part in parts]
     values, given = prescribed(problem, mixed, background)
+    if given.all():
+        return None
     if at is not None:
         values = np.where(given, values, np.nan_to_num(interpolated(at, problem.unknowns, mixed)))
-    found = []
-    for group in groups or [np.arange(len(mixed.spaces))]:
-        free = np.zeros(mixed.size, dtype=bool)
-        for component in group:
-            free[mixed.numbers(component)] = True
-        free &= ~given
-        if not free.any():
-            continue
-        matrix = assemble(assemblers, mixed, values, np.where(free, np.cumsum(free) - 1, -1))[1]
-        if signs is not None:
-            rows = np.repeat(signs, [space.size for space in mixed.spaces])[free]
-            flipped = diags_array(rows) @ matrix
-            matrix = (flipped + flipped.T).tocsc() / 2
-        pivots = _scaled_pivots(matrix)
-        if pivots is None:
-            return None
-        found.append(pivots)
-    return np.concatenate(found) if found else None
+    return _scaled_pivots(assemble(assemblers, mixed, values, np.where(given, -1, np.cumsum(~given) - 1))[1])
 
 
 def _scaled_pivots(matrix: Any) -> Array | None:

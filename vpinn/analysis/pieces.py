@@ -5,18 +5,21 @@ A field may then be shifted in one piece alone, which is no smooth function, and
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from vpinn.domain import Mesh, joined_nodes
 from vpinn.errors import InputError
-from vpinn.finite_elements import Kernel, MixedSpace, assemble, motions
+from vpinn.finite_elements import Kernel, MixedSpace, Motion, assemble, motions
 from vpinn.finite_elements.assembly import Discrete
 from vpinn.finite_elements.essential import prescribed
 from vpinn.finite_elements.form import integrands, offsets
 from vpinn.forms import Background
 from vpinn.problem import Problem
 
+Array = NDArray[np.float64]
 RULE = 4
 """Degree of the quadrature."""
 
@@ -26,7 +29,7 @@ def loose_piece(problem: Problem) -> str:
     mesh = problem.domain.mesh
     if mesh is None or problem.formulation.pointwise:
         return ""
-    count, piece = _pieces(mesh)
+    count, piece = pieces_of(mesh)
     if count == 1:
         return ""
     try:
@@ -40,14 +43,7 @@ def loose_piece(problem: Problem) -> str:
     matrix = assemble(assemblers, mixed, 1.0 + 0.5 * np.cos(every**2), every)[1]
     given = prescribed(problem, mixed, background)[1]
     candidates = motions(problem)
-    whole = Kernel.of(mixed, candidates).functions
-    owner = np.zeros(mixed.size, dtype=np.int64)
-    for component, space in enumerate(mixed.spaces):
-        own = np.zeros(space.size, dtype=np.int64)
-        own[space.dofs] = piece[:, None]
-        owner[mixed.numbers(component)] = own
-    for number in range(count):
-        moved = whole * (owner == number)
+    for number, moved in enumerate(moved_pieces(mixed, candidates)):
         free = Kernel(mixed, moved).unseen(matrix, ~given) & ~(moved[:, given] != 0.0).any(axis=1)
         if free.any():
             motion = candidates[int(np.argmax(free))]
@@ -61,7 +57,20 @@ def loose_piece(problem: Problem) -> str:
     return ""
 
 
-def _pieces(mesh: Mesh) -> tuple[int, NDArray[np.int64]]:
+def moved_pieces(mixed: MixedSpace, candidates: Sequence[Motion]) -> Iterator[Array]:
+    """Yield for every piece of a mesh its motions, with the other pieces at rest [motions, mixed.size]."""
+    count, piece = pieces_of(mixed.mesh)
+    owner = np.zeros(mixed.size, dtype=np.int64)
+    for component, space in enumerate(mixed.spaces):
+        own = np.zeros(space.size, dtype=np.int64)
+        own[space.dofs] = piece[:, None]
+        owner[mixed.numbers(component)] = own
+    whole = Kernel.of(mixed, candidates).functions
+    for number in range(count):
+        yield whole * (owner == number)
+
+
+def pieces_of(mesh: Mesh) -> tuple[int, NDArray[np.int64]]:
     """Return the number of pieces, and the piece of every cell [cells]."""
     parts, piece = np.unique(joined_nodes(mesh)[mesh.vertices[:, 0]], return_inverse=True)
     return len(parts), np.asarray(piece, dtype=np.int64)
