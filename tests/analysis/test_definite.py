@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import vpinn
-from vpinn.analysis.definite import unique_by_signs
+from vpinn.analysis.definite import unbounded_energy, unique_by_signs
 from vpinn.domain import box, rectangle
 from vpinn.problem import make_problem
 
@@ -74,7 +75,7 @@ def test_nothing_is_proved_of_what_may_have_several(name: str) -> None:
 
 
 def test_rounding_of_many_cells_proves_nothing() -> None:
-    """The factors of such matrices have a least pivot of rounding, of either sign, up to 1e-11 here and 1e-5 where layers jump."""
+    """Factors of singular matrices have a least pivot of rounding: up to 1e-11, and 1e-5 where layers jump, of either sign."""
     for domain, weak, boundary in (
         (box(cells=16), POISSON, []),
         (rectangle(cells=60), "conditional(lt(x, 0.5), 1e8, 1)*inner(grad(u), grad(v))*dx", []),
@@ -82,6 +83,16 @@ def test_rounding_of_many_cells_proves_nothing() -> None:
         assert not unique_by_signs(make_problem(domain, unknowns={"u": "scalar"}, weak=weak, boundary=boundary))
     loss = f"{POISSON} + 1e-8*u*v*ds"
     assert unique_by_signs(make_problem(box(cells=16), unknowns={"u": "scalar"}, weak=loss, boundary=[]))
+
+
+def test_rounding_is_no_falling_energy() -> None:
+    """Of layers that nothing holds; a loss of the wrong sign is told in the same place."""
+    layers, told = "0.5*conditional(lt(x, 0.5), 1e8, 1)*inner(grad(u), grad(u))*dx - (x - 0.5)*u*dx", []
+    for more in ("", " - 10*u**2*ds('right')"):
+        problem = make_problem(rectangle(cells=60), unknowns={"u": "scalar"}, energy=layers + more, boundary=[])
+        told.append(unbounded_energy(SimpleNamespace(problem=problem)))  # type: ignore[arg-type]
+    assert told[0] == ""
+    assert told[1].startswith("it has no least value")
 
 
 def test_a_good_conductor_behind_insulation_is_not_accused() -> None:
