@@ -161,9 +161,7 @@ def simplest(found: Sequence[Candidate]) -> Candidate:
     return next(c for c, level in zip(left, levels, strict=True) if level <= min(levels) + math.log1p(ALIKE))
 
 
-def _learned(
-    objective: Objective, made: Sequence[Sampler], theta: Tensor, generator: np.random.Generator
-) -> tuple[State, ...]:
+def _learned(objective: Objective, made: Sequence[Sampler], theta: Tensor, generator: np.random.Generator) -> tuple[State, ...]:
     """Return the states of the samplers after `PILOTS` pilot batches as in training; empty if no sampler learns."""
     states: tuple[State, ...] = ()
     for _ in range(PILOTS if any(isinstance(sampler, Adaptive) and sampler.pilot_size for sampler in made) else 0):

@@ -40,6 +40,7 @@ class Draws:
     losses: Array
     gradients: Array
 
+
 def mean_and_error(samples: Array) -> tuple[float, float]:
     """Return the mean of independent samples [n] and its standard error."""
     return float(samples.mean()), float(samples.std(ddof=1) / math.sqrt(len(samples)))
@@ -65,9 +66,7 @@ def samplers_for(objective: Objective, name: str, size: int, choice: Choice | No
     return tuple(made)
 
 
-def drawer(
-    samplers: Sequence[Sampler], generator: np.random.Generator, learned: Sequence[State] = ()
-) -> Drawer:
+def drawer(samplers: Sequence[Sampler], generator: np.random.Generator, learned: Sequence[State] = ()) -> Drawer:
     """Return a function that draws a batch; ``learned`` are the states of adaptive samplers after pilots, by default none."""
     states = learned or [NOTHING] * len(samplers)
     parts = list(zip(shared(samplers, states), states, strict=True))

@@ -167,9 +167,7 @@ class Population:
                 found = self.repeat(draw, min(CHUNK, count - done))
                 off = found.gradients - self.gradient
                 parts.append(
-                    np.column_stack(
-                        [found.losses, (off**2).sum(1), found.gradients @ self.gradient, off @ self.directions]
-                    )
+                    np.column_stack([found.losses, (off**2).sum(1), found.gradients @ self.gradient, off @ self.directions])
                 )
             return np.concatenate(parts)
 

@@ -86,9 +86,7 @@ def settle(questions: Sequence[Question], points: float) -> tuple[list[Finding],
         waiting = [
             (sum(one.price for one in question.samples), k)
             for k, question in enumerate(questions)
-            if question.samples
-            and any(row.open for row in answers[k])
-            and not any(one.full for one in question.samples)
+            if question.samples and any(row.open for row in answers[k]) and not any(one.full for one in question.samples)
         ]
         price, chosen = min(waiting, default=(np.inf, 0))
         if spent + price > points:

@@ -56,9 +56,7 @@ class Size:
     reason: str
 
 
-def size(
-    scale: float, costs: tuple[float, float], points: int, curves: Mapping[str, Curve], whole: float | None = None
-) -> Size:
+def size(scale: float, costs: tuple[float, float], points: int, curves: Mapping[str, Curve], whole: float | None = None) -> Size:
     """Return the batch size b of least predicted time to an accuracy, (1 + S/b)(c₀ + c₁b), or all points.
 
     Batch sizes are powers of two, every size is judged with its best sampler, and times within 10 % count as equal, so that the

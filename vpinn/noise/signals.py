@@ -197,9 +197,7 @@ def adam(people: Population, sizes: Sequence[int], generator: np.random.Generato
     ]
 
 
-def _walks_of_adam(
-    people: Population, made: Sequence[Sampler], generator: np.random.Generator
-) -> Callable[[int], Array]:
+def _walks_of_adam(people: Population, made: Sequence[Sampler], generator: np.random.Generator) -> Callable[[int], Array]:
     """Return a function from a number of steps to −Δθ·sign(∇J)/size of further steps of all replicas [count, WALKS].
 
     Steps are in units of the learning rate.
