@@ -10,7 +10,7 @@ import torch
 
 from vpinn.domain import BoundaryPart, Mesh, box, points, rectangle
 from vpinn.finite_elements import assembly, solve_fem
-from vpinn.objective import make_objective, measure, objective
+from vpinn.objective import make_objective, measure, parts
 from vpinn.placement import Placement
 from vpinn.problem import Problem, make_problem
 from vpinn.trial import make_trial
@@ -101,8 +101,8 @@ def test_objectives_do_not_depend_on_parts_and_batches(form: str, monkeypatch: p
         assert abs(found[0] - value) <= 1e-12 * abs(value)
         assert (found[1] - gradient).abs().max() <= 1e-12 * gradient.abs().max()
 
-    monkeypatch.setattr(objective, "PART_BYTES", 1.0)
-    monkeypatch.setattr(objective, "SMALLEST", 24)
+    monkeypatch.setattr(parts, "PART_BYTES", 1.0)
+    monkeypatch.setattr(parts, "SMALLEST", 24)
     monkeypatch.setattr(measure, "CACHE_BYTES", 0.0)
     anew = make_objective(problem, trial)
     agrees(anew.gradient(theta))

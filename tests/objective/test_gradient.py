@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from vpinn.objective import make_objective, measure, objective
+from vpinn.objective import make_objective, measure, objective, parts
 from vpinn.placement import Placement
 from vpinn.trial import make_trial
 
@@ -50,13 +50,13 @@ def test_parts_and_batches_add_up_to_the_whole(name: str, monkeypatch: pytest.Mo
     agrees(goal.sampled(theta, batch), 1e-13)
     agrees(goal.sampled(theta, batch, batch), 1e-13)
 
-    monkeypatch.setattr(objective, "PART_BYTES", 1.0)
-    monkeypatch.setattr(objective, "SMALLEST", 24)
+    monkeypatch.setattr(parts, "PART_BYTES", 1.0)
+    monkeypatch.setattr(parts, "SMALLEST", 24)
     problem = problem_of(name)
-    parts = make_objective(problem, trial)
-    assert len(list(parts.parts())) >= 2 + len(goal.measures)
-    agrees(parts.gradient(theta), 1e-13)
-    assert abs(parts.value(theta) - value) <= 1e-13 * abs(value)
+    cut = make_objective(problem, trial)
+    assert len(list(cut.parts())) >= 2 + len(goal.measures)
+    agrees(cut.gradient(theta), 1e-13)
+    assert abs(cut.value(theta) - value) <= 1e-13 * abs(value)
 
     monkeypatch.setattr(objective, "RECORDED_BYTES", 0.0)
     monkeypatch.setattr(measure, "CACHE_BYTES", 0.0)
@@ -72,8 +72,8 @@ def test_parts_and_batches_add_up_to_the_whole(name: str, monkeypatch: pytest.Mo
 @pytest.mark.parametrize("name", THREADED)
 def test_threads(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same numbers on the same number of threads, bit for bit; nearly the same on another."""
-    monkeypatch.setattr(objective, "PART_BYTES", 1.0)
-    monkeypatch.setattr(objective, "SMALLEST", 32)
+    monkeypatch.setattr(parts, "PART_BYTES", 1.0)
+    monkeypatch.setattr(parts, "SMALLEST", 32)
     problem = problem_of(name)
     trial = make_trial(problem)
     theta = start(trial)

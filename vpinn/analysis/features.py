@@ -50,6 +50,8 @@ ROWS = 8
 """Number of points per feature."""
 LEFT = 0.97
 """Share of the residual left by the features above which nothing is estimated."""
+BYTES = 2e8
+"""Memory of the features and their derivatives at the points that are evaluated at a time."""
 SEED = 123_456_789
 """Seed of features and points, unlikely to be the seed of a user's run."""
 
@@ -128,12 +130,15 @@ class Linearised:
         """
         step = max(1, len(self.points.w) // most)
         roots = np.sqrt(step * self.points.w[::step])
+        x, slopes = features.normalise(torch.tensor(self.points.x[::step], device=HOST)), self.derivatives[:, ::step] * roots
         wanted = {jet.derivative for _, jet in self.slopes}
-        found = features.features(drawn, features.normalise(torch.tensor(self.points.x[::step], device=HOST)), wanted)
         n, h = len(roots), features.layers[-2]
         columns = np.zeros((len(self.values), n, features.outputs, h))
-        for (which, jet), slope in zip(self.slopes, self.derivatives[:, ::step] * roots, strict=True):
-            columns[which, :, jet.component] += slope[:, None] * host(found[jet.derivative])
+        together = max(1, int(BYTES / (8 * h * (1 + features.dimension + len(wanted)))))
+        for part in (slice(start, start + together) for start in range(0, n, together)):
+            found = features.features(drawn, x[part], wanted)
+            for (which, jet), slope in zip(self.slopes, slopes[:, part], strict=True):
+                columns[which, part, jet.component] += slope[:, None] * host(found[jet.derivative])
         return (self.values[:, ::step] * roots).ravel(), columns.reshape(len(self.values) * n, -1)
 
 

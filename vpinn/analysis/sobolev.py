@@ -14,7 +14,7 @@ import ufl
 from vpinn.analysis.local_size import local_sizes
 from vpinn.forms import Graph, Jet, build, components, integrals
 from vpinn.objective import Objective, Resolution, make_objective
-from vpinn.objective.objective import Part
+from vpinn.objective.parts import Part
 from vpinn.problem import Case, Problem, Strong
 from vpinn.trial import Enriched, Trial
 

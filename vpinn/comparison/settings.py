@@ -22,7 +22,7 @@ TAKES_BATCHES = ("adam", "sgd", "gauss-newton", "spring", "langevin", "evolution
 ON_ALL_POINTS = {"spring": "gauss-newton"}
 """Method that needs mini-batches → its counterpart on all points."""
 _STRATA = ("batch.allocation", "batch.strata", "batch.strata_count")
-_SAMPLING = ("batch.sampler", *_STRATA, "batch.replacement", "batch.per_cell", "batch.estimator")
+_SAMPLING = ("batch.sampler", *_STRATA, "batch.replacement", "batch.per_cell", "batch.directions", "batch.estimator")
 BATCH = (*_SAMPLING, "batch.growth", "batch.threshold", "batch.largest", "batch.finish", "solver.scaling")
 """Settings that have an effect with mini-batches only."""
 _RATE = ("solver.learning_rate", "solver.warmup", "solver.schedule", "solver.decay", "solver.clip", "solver.scaling")

@@ -175,7 +175,7 @@ class Stages:
 
 
 def with_network(objective: Objective, network: Enriched) -> Objective:
-    """Return the objective on the same points with another network."""
+    """Return the objective on the same points with another network, and with all second derivatives."""
     both = objective.measures, objective.controlled
-    measures, controlled = (tuple(replace(measure, network=network) for measure in some) for some in both)
+    measures, controlled = (tuple(replace(measure, network=network, directions=None) for measure in some) for some in both)
     return replace(objective, measures=measures, controlled=controlled)

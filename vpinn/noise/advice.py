@@ -26,7 +26,7 @@ from vpinn.optimization.batching import samplers_of
 from vpinn.optimization.split import PAIRS, batches_of
 from vpinn.placement import host, wide
 from vpinn.problem import Settings
-from vpinn.problem.numerics import Batch
+from vpinn.problem.batch import Batch
 from vpinn.sampling import Adaptive, Sampler, State, movable
 
 Keys: TypeAlias = Mapping[str, str | int]

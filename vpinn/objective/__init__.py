@@ -17,7 +17,8 @@ from vpinn.objective.candidates import candidate_values
 from vpinn.objective.curvature import count_rows, curvature, is_sum_of_squares
 from vpinn.objective.curvature_rows import Curvature
 from vpinn.objective.measure import Measure
-from vpinn.objective.objective import Batch, Objective, Part
+from vpinn.objective.objective import Batch, Objective
+from vpinn.objective.parts import Part, divided
 from vpinn.objective.resolution import Resolution, expected_points, quadrature_degree, quadrature_rule
 from vpinn.objective.signals import has_residual, signals
 from vpinn.objective.statement import make_objective, summable
@@ -38,6 +39,7 @@ __all__ = [
     "candidate_values",
     "count_rows",
     "curvature",
+    "divided",
     "equations",
     "expected_points",
     "has_residual",

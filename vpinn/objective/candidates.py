@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from vpinn.forms import Value
-from vpinn.objective.objective import PART_BYTES, Batch, Objective, Part, bytes_per_point, filled
+from vpinn.objective.objective import Batch, Objective
+from vpinn.objective.parts import PART_BYTES, Part, bytes_per_point, filled
 from vpinn.placement import HOST, wide
 
 ORDERS = 2

@@ -21,7 +21,7 @@ from vpinn.domain import BoundaryPart, Inside
 from vpinn.errors import InputError
 from vpinn.forms import Integral, integrals
 from vpinn.problem import Problem
-from vpinn.problem.numerics import Batch
+from vpinn.problem.batch import Batch
 from vpinn.trial import Trial
 
 KINKED = (uc.Conditional, uc.MinValue, uc.MaxValue, uc.Abs)

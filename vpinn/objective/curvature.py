@@ -25,7 +25,8 @@ from torch import Tensor
 from vpinn.forms import Value
 from vpinn.objective.curvature_rows import BLOCKS, Curvature, gram_of
 from vpinn.objective.measure import Measure, Prepared
-from vpinn.objective.objective import Batch, Objective, Part, filled
+from vpinn.objective.objective import Batch, Objective
+from vpinn.objective.parts import Part, filled
 from vpinn.trial import Network
 from vpinn.trial.jacobian import Keys, jet_jacobian
 

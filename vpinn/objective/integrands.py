@@ -26,6 +26,8 @@ class Integrands:
     """Tags of the parts over which some term is integrated; "all" if a term is integrated over everything."""
     rows: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     """Further boundary facets, where fluxes of a control variate live."""
+    drawn: bool = False
+    """Whether second derivatives are drawn, see `vpinn.objective.directions`."""
 
     def masked(self, node: Node, tags: Sequence[str]) -> Node:
         """Return the node multiplied by the indicator of the tagged parts; without tags, or with "all", the node itself."""

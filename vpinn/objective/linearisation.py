@@ -19,7 +19,8 @@ from vpinn.domain import Inside
 from vpinn.errors import InputError
 from vpinn.forms import Value
 from vpinn.objective.measure import Measure, Prepared
-from vpinn.objective.objective import Objective, Part, filled
+from vpinn.objective.objective import Objective
+from vpinn.objective.parts import Part, filled
 from vpinn.objective.test_space import TestSpace
 from vpinn.objective.triangle import CHUNK_BYTES, Triangle
 from vpinn.placement import HOST, host

@@ -16,13 +16,14 @@ from vpinn.domain import PointSet, Region
 from vpinn.domain.sequences import Keys, draw_keys
 from vpinn.forms import Background, Jet, Parameter, Tape, Value
 from vpinn.objective.contraction import Contraction, Frame
+from vpinn.objective.directions import Directions
 from vpinn.placement import HOST, Placement
 from vpinn.trial import Jets, Network, Pullback
 
 CACHE_BYTES = 512e6
 """Memory in bytes up to which the prepared points are stored; above, they are computed anew for every batch."""
-CHUNK = 65_536
-"""Number of points prepared at a time."""
+CHUNK, CHUNK_BYTES = 65_536, 256e6
+"""Number of points prepared at a time, and bytes that the values of all instructions take there."""
 DUAL = -1_000_000
 """Number of an artificial function: its component k is the value of the k-th entry of ``Measure.tests``."""
 
@@ -39,6 +40,7 @@ class Prepared:
         fixed: values in the integrands that depend on the points alone, [n] each.
         frame: data of the points for test functions; None without test functions.
         aligned: whether these are all points of whole cells (or facets), one after the other.
+        chosen: drawn second derivatives of each point [n, k], see `Directions`; None for all.
     """
 
     x: Tensor
@@ -46,6 +48,7 @@ class Prepared:
     fixed: tuple[Tensor, ...]
     frame: Frame | None
     aligned: bool
+    chosen: Tensor | None = None
 
     def rows(self, rows: slice | Tensor, aligned: bool) -> Prepared:
         """Return some of the points."""
@@ -93,6 +96,7 @@ class Measure:
         contraction: turns coefficients into residuals; None if ``tests`` is empty.
         background: domain and known functions.
         placement: device, precision and threads of the computation.
+        directions: how batches draw second derivatives; None: they take all.
     """
 
     points: PointSet
@@ -104,6 +108,7 @@ class Measure:
     contraction: Contraction | None
     background: Background
     placement: Placement
+    directions: Directions | None = None
 
     @cached_property
     def derivatives(self) -> tuple[tuple[int, ...], ...]:
@@ -149,7 +154,8 @@ class Measure:
         columns = d + 1 + len(self.tape.fixed.outputs) + (0 if self.contraction is None else self.contraction.columns)
         if self.points.size * columns * 8 > CACHE_BYTES:
             return None
-        return Prepared.join(map(self.compute, self.points.chunks(CHUNK)), self.points.size)
+        together = int(CHUNK_BYTES / (8 * max(1, len(self.tape.fixed.instructions))))
+        return Prepared.join(map(self.compute, self.points.chunks(max(1, min(CHUNK, together)))), self.points.size)
 
     def batch(
         self, index: NDArray[np.int64], scale: NDArray[np.float64], generator: np.random.Generator | None = None
@@ -159,8 +165,8 @@ class Measure:
         Args:
             index: numbers of the drawn points [b]; repetitions are allowed.
             scale: inverse of the expected number of draws of each [b], which makes sums over the batch unbiased.
-            generator: with it, random points are made anew, so that sums are unbiased for the integrals; None for the points of
-                the data set, for which sums are unbiased for the sum over all of them.
+            generator: with it, random points are made anew, so that sums are unbiased for the integrals, and second derivatives
+                are drawn; None for the points of the data set, for which sums are unbiased for the sum over all of them.
         """
         share = self.placement.group.share(len(index))
         if generator is not None and self.points.random:
@@ -169,7 +175,10 @@ class Measure:
             index = index[share]
             everything = self.everything
             taken = self.compute(index) if everything is None else everything.rows(self.placement.put(index), False)
-        return replace(taken, w=taken.w * self.placement.put(scale[share]), aligned=False)
+        chosen = None
+        if generator is not None and self.directions is not None:
+            chosen = self.placement.put(self.directions.draw(len(scale), generator)[share])
+        return replace(taken, w=taken.w * self.placement.put(scale[share]), aligned=False, chosen=chosen)
 
     def thinned(self, chunk: int, stride: int) -> Iterator[Prepared]:
         """Yield this worker's share of every ``stride``-th point with ``stride`` times its weight, ``chunk`` points at a time."""
@@ -210,6 +219,12 @@ class Measure:
         """Return density and coefficients as ``integrands`` does, for known values and derivatives of the network."""
         density, *rest = self.tape.moving([*batch.fixed, *(jets[key] for key in self.keys)])
         return density, rest[: len(self.tests)]
+
+    def gradient(self, theta: Tensor, batch: Prepared) -> tuple[Tensor, Tensor]:
+        """Return ∫ density and its gradient [size] at parameters [size], from drawn second derivatives where there are any."""
+        if batch.chosen is None or self.directions is None:
+            return self.pull_back(batch, self.record(theta, batch))
+        return self.directions.gradient(theta, batch.x, batch.w, batch.fixed, batch.chosen)
 
     def pull_back(
         self, batch: Prepared, recorded: Recorded, dual: Tensor | None = None, share: float = 1.0, less: Tensor | None = None

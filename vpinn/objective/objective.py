@@ -19,22 +19,18 @@ import torch
 from torch import Tensor
 
 from vpinn.forms import Value
-from vpinn.objective.measure import Measure, Prepared, Recorded, integral
+from vpinn.objective.directions import Directions
+from vpinn.objective.measure import Measure, Recorded, integral
 from vpinn.objective.pairs import added, pair_products
+from vpinn.objective.parts import Part, bytes_per_point, fewest, filled, part_bytes
 from vpinn.objective.test_space import TestSpace
 from vpinn.placement import HERE, Placement
 
-PART_BYTES = 28e6
-"""Bytes per thread for the activations of one part: large enough that the calls of torch cost little in comparison."""
 SWEPT = 4.0
 """Factor by which parts are larger if only `vpinn.trial.sweeps` evaluates them, which needs less memory and has own blocks."""
-SMALLEST = 1024
-"""Smallest number of points of a part."""
 RECORDED_BYTES = 512e6
 """Bytes up to which evaluations of the network are kept between value and gradient of a residual; above, they are repeated."""
 
-Part = tuple[Measure, Prepared]
-"""Some points of one measure."""
 Batch = Sequence[Part]
 """Drawn points of every measure."""
 Gradient = tuple[float, Tensor]
@@ -80,6 +76,24 @@ class Objective:
         both = self.measures, self.controlled
         measures, controlled = (tuple(replace(m, placement=m.placement.alone) for m in some) for some in both)
         return replace(self, measures=measures, controlled=controlled, placement=self.placement.alone)
+
+    @property
+    def directions(self) -> Directions | None:
+        """How batches draw second derivatives; None: they take all."""
+        return next((m.directions for m in self.measures if m.directions is not None), None)
+
+    def taking(self, count: int) -> Objective:
+        """Return the same objective with ``count`` drawn second derivatives per point.
+
+        Raises:
+            InputError: there are fewer.
+        """
+        if self.directions is None:
+            return self
+        directions = self.directions.taking(count)
+        return replace(
+            self, measures=tuple(m if m.directions is None else replace(m, directions=directions) for m in self.measures)
+        )
 
     @cached_property
     def size(self) -> int:
@@ -148,7 +162,7 @@ class Objective:
 
         def work(part: Part) -> Gradient:
             measure, points = part
-            value, gradient = measure.pull_back(points, measure.record(theta, points))
+            value, gradient = measure.gradient(theta, points)
             return float(value), gradient
 
         found = list(map(work, filled(parts)))
@@ -242,27 +256,11 @@ class Objective:
         """Yield this worker's share of all points, in parts of equal size."""
         for measure in self.measures:
             room = part_bytes(self.placement.threads) * (times if max(map(len, measure.derivatives), default=0) <= 1 else 1.0)
-            largest = max(SMALLEST, int(room / bytes_per_point(measure)))
+            largest = max(fewest(measure), int(room / bytes_per_point(measure)))
             size, entity = max(1, measure.own.stop - measure.own.start), measure.points.per_entity
             part = -(-size // -(-size // largest))
             for points in measure.whole(-(-part // entity) * entity if entity < part else part):
                 yield measure, points
-
-
-def part_bytes(threads: int) -> float:
-    """Return the bytes for the activations of one part."""
-    return PART_BYTES * threads
-
-
-def bytes_per_point(measure: Measure) -> float:
-    """Return approximately the bytes that activations and cotangents of one point take."""
-    order = max(map(len, measure.derivatives), default=0)
-    return 6.0 * measure.placement.dtype.itemsize * sum(measure.network.layers) * (1 + order)
-
-
-def filled(parts: Iterable[Part]) -> Iterator[Part]:
-    """Yield the parts that have points; a worker has none of a measure with fewer points than there are workers."""
-    return (part for part in parts if len(part[1].w))
 
 
 def total(gradients: Sequence[Tensor], theta: Tensor) -> Tensor:

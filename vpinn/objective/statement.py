@@ -27,6 +27,7 @@ from vpinn.forms import Geometry, Graph, Integral, Jet, Node, build, compile_tap
 from vpinn.forms.graph import SLOT
 from vpinn.objective.contraction import Contraction
 from vpinn.objective.control import by_parts, controlled, estimator_of, natural_facets
+from vpinn.objective.directions import Directions, equations_split
 from vpinn.objective.integrands import Integrands
 from vpinn.objective.measure import DUAL, Measure
 from vpinn.objective.objective import Objective
@@ -77,6 +78,7 @@ def make_objective(
 
     def measures(parts: Sequence[Integral], rows: NDArray[np.int64] | None = None) -> tuple[Measure, ...]:
         sides = _integrands(problem, trial, parts, rows)
+        sides[0].drawn = settings.batch.directions is not None
         found = (side for side in sides if side.tags or len(side.rows))
         degrees = {Inside: degree, BoundaryPart: resolution.facets or degree}
         pointed = (
@@ -89,7 +91,9 @@ def make_objective(
     whole, drawn = by_parts(problem, trial), estimator == "control-variate"
     varied = measures(controlled(problem), natural_facets(problem, trial)) if whole or drawn else ()
     found = varied if whole else measures(integrals(problem.formulation.integrals))
-    return Objective(found, space, outputs, estimator, placement, why, varied if drawn else (), unit)
+    objective = Objective(found, space, outputs, estimator, placement, why, varied if drawn else (), unit)
+    count = settings.batch.directions
+    return objective.taking(count) if isinstance(count, int) else objective
 
 
 def summable(objective: Objective, problem: Case, trial: Trial) -> Objective:
@@ -198,14 +202,19 @@ def _measure(
     tests = tuple(Jet(-1, parts[jet.function] + jet.component, jet.derivative) for jet in coefficients)
     roots = [graph.multiply([root, node]) for node in side.roots]
     squares = [graph.multiply([graph.number(0.5), node, node]) for node in roots]
-    density = graph.add([*(graph.multiply([whole, node]) for node in side.density), *squares])
+    densities = [graph.multiply([whole, node]) for node in side.density]
+    density = graph.add([*densities, *squares])
     outputs = [density, *coefficients.values(), *roots]
     jets = [i for i in graph.reachable(outputs) if graph.nodes[i][0] == SLOT and not graph.static[i]]
     duals = [graph.multiply([graph.slot(Jet(DUAL, k)), node]) for k, node in enumerate(coefficients.values())]
     slopes = derivatives(graph, graph.add([density, *duals]), jets)
-    tape, adjoint = compile_tapes(graph, [outputs, [density, *slopes]])
+    bent = equations_split(graph, problem, densities, roots) if side.drawn else None
+    tape, adjoint, *sampled = compile_tapes(graph, [outputs, [density, *slopes], *([bent.outputs] if bent else [])])
     contraction = Contraction(space.space, points, placement) if tests and space is not None else None  # type: ignore[arg-type]
-    measure = Measure(points, side.region, trial.network, tape, adjoint, tests, contraction, trial.background, placement)
+    directions = Directions(trial.network, sampled[0], bent.terms, bent.coordinates, len(bent.coordinates)) if bent else None
+    measure = Measure(
+        points, side.region, trial.network, tape, adjoint, tests, contraction, trial.background, placement, directions
+    )
     if problem.enrich:
         for part in points.chunks(AT_A_TIME):
             if part.start >= CHECKED:

@@ -24,6 +24,7 @@ from vpinn.optimization.batches import estimator_found
 from vpinn.optimization.broyden import Broyden
 from vpinn.optimization.checkpoint import load_arrays, save_arrays
 from vpinn.optimization.choice import reason, with_batches
+from vpinn.optimization.coordinates import directions_found
 from vpinn.optimization.dimensionless import Start, make_start
 from vpinn.optimization.divergence import final_parameters
 from vpinn.optimization.evolution import Evolution
@@ -65,6 +66,7 @@ __all__ = [
     "balanced_start",
     "candidates",
     "compression_found",
+    "directions_found",
     "estimator_found",
     "final_parameters",
     "history_row",

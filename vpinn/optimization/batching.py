@@ -211,6 +211,11 @@ def _check(settings: Settings, objective: Objective, method: Method | Direct, gr
             f"the batch size would follow the noise of gradients, but {method.name} does not step along gradients; "
             "give a number as batch.size, and another batch.growth"
         )
+    if batch.directions is not None and (isinstance(method, Direct) or method.curved or method.blind):
+        raise InputError(
+            f'batch.directions is for steps along gradients, which solver.method = "{method.name}" does not take; use "adam", or '
+            "leave it out"
+        )
     if isinstance(method, Direct):
         if growth != Fixed.name or batch.finish:
             raise InputError(f"{method.name} uses every batch once; leave out batch.growth and batch.finish")

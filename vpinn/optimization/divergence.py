@@ -16,7 +16,7 @@ from torch import Tensor
 from vpinn.errors import DivergenceError
 from vpinn.objective import Objective, candidate_values
 from vpinn.optimization.method import Method, NonFiniteError
-from vpinn.optimization.projection import ALL, few_points
+from vpinn.optimization.projection import ALL, affordable, few_points
 from vpinn.optimization.training import Training
 from vpinn.optimization.watch import Watch
 
@@ -142,7 +142,7 @@ def final_parameters(objective: Objective, training: Training, judge: Objective 
 
 def _part(objective: Objective) -> Callable[[Tensor], float]:
     """Return θ → J, over a part of very many points unless J is the square of a weak residual, which needs all of them."""
-    if objective.size <= ALL or objective.test_space is not None:
+    if objective.size <= affordable(objective, ALL) or objective.test_space is not None:
         return objective.value
     parts = few_points(objective, np.random.default_rng(PARTED))
     return lambda theta: float(candidate_values(objective, theta[None], parts)[0])

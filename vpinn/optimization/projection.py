@@ -15,13 +15,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vpinn.objective import Batch, Objective, candidate_values, curvature
+from vpinn.objective import Batch, Objective, candidate_values, curvature, divided
 from vpinn.sampling import NOTHING, make_sampler
 from vpinn.trial import Enriched
 from vpinn.trial.jacobian import last_layer_jacobian
 
 ALL = 100_000
 """Number of quadrature points up to which the last layer is solved on all of them."""
+FEW, PER_WEIGHT = 12, 8
+"""Derivatives up to which a point counts as cheap, and fewest points per weight of the last layer where it is not."""
 POINTS = 20_000
 """Number of points of the domain on which it is solved, about, where there are more."""
 DAMPING = 1e-3
@@ -50,6 +52,7 @@ def few_points(objective: Objective, generator: np.random.Generator, most: int =
         most: number of points up to which all are used.
         count: number of points of the domain that are drawn, about, where there are more.
     """
+    most, count = affordable(objective, most), affordable(objective, count)
     if objective.size <= most:
         return list(objective.parts())
     share, batch = count / objective.batched[0].points.size, []
@@ -58,8 +61,15 @@ def few_points(objective: Objective, generator: np.random.Generator, most: int =
         kind = "cells" if measure.points.random else "stratified"
         kind = "sobol" if measure.points.mesh is None else kind
         sampler = make_sampler(kind, measure.points, size)
-        batch.append((measure, measure.batch(*sampler.draw(generator, NOTHING), generator)))
+        batch += divided(measure, measure.batch(*sampler.draw(generator, NOTHING), generator))
     return batch
+
+
+def affordable(objective: Objective, points: int) -> int:
+    """Return how many points cost as much as ``points`` do in few dimensions, but no fewer than the last layer needs."""
+    first = objective.batched[0]
+    fewer = points * FEW // max(FEW, len(first.derivatives))
+    return max(fewer, min(points, PER_WEIGHT * first.network.outputs * first.network.layers[-2]))
 
 
 def solved_anew(objective: Objective, theta: Tensor, generator: np.random.Generator) -> Tensor:
@@ -74,7 +84,7 @@ def solved_anew(objective: Objective, theta: Tensor, generator: np.random.Genera
         theta: parameters [size].
         generator: random numbers of the draws.
     """
-    few = objective.size <= ALL
+    few = objective.size <= affordable(objective, ALL)
     if theta.dtype != torch.float64 or not (few or objective.test_space is None):
         return theta
     network = objective.measures[0].network

@@ -11,7 +11,8 @@ import math
 from vpinn.objective import Measure, Objective, TestSpace, count_rows
 from vpinn.objective.curvature import ROWS_BYTES
 from vpinn.objective.measure import CACHE_BYTES
-from vpinn.objective.objective import RECORDED_BYTES, part_bytes
+from vpinn.objective.objective import RECORDED_BYTES
+from vpinn.objective.parts import part_bytes
 from vpinn.objective.test_space import DENSE
 from vpinn.objective.triangle import CHUNK_BYTES
 from vpinn.objective.whitening import DENSE_FACTOR

@@ -61,6 +61,7 @@ def solution_rows(solution: Solution) -> Rows:
         ("points", _points(metrics)),
         *settled_rows(metrics.get("policy", {})),
         *_strata(metrics.get("strata", [])),
+        *_directions(metrics.get("directions")),
         ("parameters", f"{metrics.get('parameters', solution.trial.network.size):,}"),
         ("steps", _steps(metrics, len(solution.history))),
     ]
@@ -86,6 +87,15 @@ def solution_rows(solution: Solution) -> Rows:
     rows += [(f"error of {name}", text) for name, found in metrics.get("fields", {}).items() if (text := _field(found))]
     rows += [("quantities" if k == 0 else "", text) for k, text in enumerate(quantity_texts(metrics))]
     return [*rows, *walk_rows(metrics), *_cost(metrics)]
+
+
+def _directions(found: Mapping[str, Any] | None) -> Rows:
+    """Return the row about drawn second derivatives."""
+    if found is None:
+        return []
+    share = found["directions"] / (found["points"] + found["directions"] or 1.0)
+    text = f"{found['count']:,} of {found['most']:,} second derivatives at each point"
+    return [("directions", f"{text}, which are {100 * share:.0f} % of the gradient's variance, its points the rest")]
 
 
 def _cost(metrics: Mapping[str, Any]) -> Rows:

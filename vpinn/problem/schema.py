@@ -10,12 +10,13 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from vpinn.problem.batch import Batch
 from vpinn.problem.condition_sections import Boundary, Obstacle, PeriodicSection, PointSection
 from vpinn.problem.given_sections import FiniteElements, NumbersFile, WalkSection
 from vpinn.problem.inverse import DataSection, InferSection
 from vpinn.problem.learn import LearnSection
 from vpinn.problem.network import NetworkSection
-from vpinn.problem.numerics import Batch, Quadrature, Solver, TestSpaceSection
+from vpinn.problem.numerics import Quadrature, Solver, TestSpaceSection
 from vpinn.problem.output_section import Output
 from vpinn.problem.parallel import Parallel
 from vpinn.problem.parameters import Ranges

@@ -28,6 +28,7 @@ from vpinn.optimization import (
     Start,
     Training,
     candidates,
+    directions_found,
     make_plan,
     make_rules,
     reason,
@@ -208,6 +209,10 @@ def _prepare(problem: Case, settings: Settings, name: str, placement: Placement,
         trial, objective = begun.trial, begun.objective
     with problem.source.located("batch"):
         plan = make_plan(name, settings, objective)
+    if begun is not None and settings.batch.directions == "auto":
+        theta = begun.start(plan.method, True) if isinstance(plan.method, Method) else begun.plain
+        found = directions_found(objective, theta, plan.samplers, np.random.default_rng(settings.solver.seed))
+        objective = objective.taking(found.count)
     if plan.samplers and trial.beside is not None and settings.solver.steps is None:
         schedule = dataclasses.replace(plan.schedule, steps=plan.schedule.steps // SHARE)
         plan = dataclasses.replace(plan, schedule=schedule)

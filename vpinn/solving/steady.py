@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from vpinn.analysis import Estimator, assess, assessed_objective
 from vpinn.finite_elements import Level
 from vpinn.metrics import Account, Imposition, Metrics
@@ -16,6 +18,7 @@ from vpinn.optimization import (
     Rules,
     Training,
     compression_found,
+    directions_found,
     estimator_found,
     final_parameters,
     policy_found,
@@ -137,6 +140,10 @@ def conclude(setup: Setup, training: Training, estimator: Estimator | None) -> S
     more = {**account.more, "estimator": estimator_found(setup.objective, plan.samplers, training, theta, loss)}
     if strata := strata_found(setup.objective, plan, training, theta):
         more["strata"] = strata
+    if setup.objective.directions is not None:
+        generator = np.random.default_rng(training.step)
+        found = directions_found(setup.objective, training.best[0], plan.samplers, generator, setup.objective.directions.count)
+        more["directions"] = dataclasses.asdict(found)
     more |= coefficients_of(setup.problem, trial, theta)
     training.state = with_tangents(setup.problem, trial, objective, training.state)
     checks: list[str] = []

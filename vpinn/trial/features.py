@@ -14,7 +14,7 @@ from vpinn.trial.charts import BoxChart, Chart, PatchChart, SourceChart
 from vpinn.trial.corner_chart import CornerChart, CornerFunction
 from vpinn.trial.enrichment import Enriched
 from vpinn.trial.graph import through_graph
-from vpinn.trial.network import Derivative, Jets, Pullback
+from vpinn.trial.network import FEW, Derivative, Jets, Pullback
 
 BYTES = 4_000_000
 """Memory in bytes for the features of the points that are evaluated together; small enough for the processor's caches."""
@@ -143,7 +143,7 @@ class Features(Enriched):
     def jets(self, theta: Tensor, x: Tensor, wanted: Iterable[Derivative]) -> Jets:
         """Return the components, linear combinations of the features, and the enrich coefficients; see ``Enriched.jets``."""
         wanted = list(wanted)
-        together = max(LEAST, BYTES // (8 * self.layers[1]))
+        together = max(LEAST, BYTES // (8 * self.layers[1])) * FEW // max(FEW, len(wanted))
         if len(x) > together:
             parts = [self.jets(theta, part, wanted) for part in torch.split(x, together)]
             return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}

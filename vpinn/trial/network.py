@@ -23,8 +23,8 @@ from vpinn.trial.layout import Layout
 from vpinn.trial.nested import nested_jets
 from vpinn.trial.sweeps import record
 
-TOGETHER = 8_192
-"""Points evaluated at a time if no gradient is asked for, which bounds the memory."""
+TOGETHER, FEW = 8_192, 12
+"""Points evaluated at a time if no gradient is asked for, which bounds the memory; in proportion fewer for more derivatives."""
 
 Derivative = tuple[int, ...]
 Jets = dict[tuple[int, Derivative], Tensor]
@@ -199,8 +199,9 @@ class Network:
             (component, derivative) → values [n], with respect to the original coordinates.
         """
         wanted = sorted(set(wanted), key=len)
-        if len(x) > TOGETHER and not torch.is_grad_enabled():
-            parts = [Network.jets(self, theta, part, wanted) for part in torch.split(x, TOGETHER)]  # subclasses add to these
+        together = max(1, TOGETHER * FEW // max(FEW, len(wanted)))
+        if len(x) > together and not torch.is_grad_enabled():
+            parts = [Network.jets(self, theta, part, wanted) for part in torch.split(x, together)]  # subclasses add to these
             return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
         order = len(wanted[-1]) if wanted else 0
         if order <= 1:
