@@ -21,6 +21,7 @@ from vpinn.noise import biases, costs, dynamics, estimators, limits, search, sig
 from vpinn.noise import variance as theory
 from vpinn.noise.advice import Candidate, Keys, compared, samplers_by
 from vpinn.noise.basins import Error, basins
+from vpinn.noise.directions import drawn_derivatives
 from vpinn.noise.effort import Effort, fitted, median_seconds
 from vpinn.noise.falls import Bend
 from vpinn.noise.finding import Curve, Finding
@@ -187,6 +188,7 @@ def over_the_run(subject: Subject, course: PilotRun, generator: np.random.Genera
         signals.clipping(people, uniform[middle], middle),
         costs.fluctuation(people, uniform),
         *estimators.clusters(people, sizes[-1], generator),
+        *drawn_derivatives(people, middle, generator),
         *estimators.compression(people, middle, generator),
         *dynamics.settle(minimum, max(8, people.batches * middle // 4), generator),
         dynamics.annealing(minimum, max(8, people.batches * middle // 8), generator),

@@ -116,10 +116,10 @@ class Directions:
     ) -> tuple[float, float]:
         """Return two parts of the variance tr Cov of the gradient due to the drawn coordinates, for ``variance_of``.
 
-        The derivative of the estimate along z is a mean of h(i, j) = ½ (aᵢbⱼ + aⱼbᵢ) over pairs of drawn coordinates, where
-        a = R₀ + d·tᵢ, and b is its derivative along z. Its variance for draws without replacement follows from the orthogonal
-        decomposition of h into parts of one and of two coordinates (Bloznelis & Götze 2001, Ann. Statist. 29, 899). The mean over
-        normal z is the trace (Hutchinson 1990).
+        The derivative of the estimate along z is the mean over pairs of drawn coordinates of h(i, j) = ½ (aᵢbⱼ + aⱼbᵢ) +
+        (aᵢ − aⱼ)(bᵢ − bⱼ)/(2d), where a = R₀ + d·tᵢ, and b is its derivative along z. Its variance for draws without replacement
+        follows from the orthogonal decomposition of h into parts of one and of two coordinates (Bloznelis & Götze 2001, Ann.
+        Statist. 29, 899). The mean over normal z is the trace (Hutchinson 1990).
 
         Args:
             theta: parameters [size].
@@ -177,20 +177,22 @@ def pair_variances(values: Sequence[Tensor], slopes: Sequence[Tensor]) -> tuple[
         slopes: bᵢ of each equation [n, d].
     """
     d = values[0].shape[1]
-    single = torch.zeros_like(values[0])
-    for a, b in zip(values, slopes, strict=True):  # Σ over j ≠ i of h(i, j), over d − 1
-        single = single + (0.5 * (a * b.sum(1, keepdim=True) + b * a.sum(1, keepdim=True)) - a * b) / (d - 1.0)
-    mean = single.mean(1, keepdim=True)
-    centred = single - mean
-    squares = torch.zeros_like(mean[:, 0])
-    for a, b in zip(values, slopes, strict=True):  # Σ over i, j of h h' for each pair of equations
-        for other, slope in zip(values, slopes, strict=True):
+    share, pairs = 1.0 - 1.0 / d, list(zip(values, slopes, strict=True))
+    own = torch.stack([a * b for a, b in pairs]).sum(0) / (2.0 * d)
+    cross = torch.stack([0.5 * (a * b.sum(1, keepdim=True) + b * a.sum(1, keepdim=True)) - a * b for a, b in pairs]).sum(0)
+    # Σ h over j ≠ i, and Σ h² over i ≠ j, where h = share·½(aᵢbⱼ + aⱼbᵢ) + ownᵢ + ownⱼ
+    single = (share * cross + (d - 2.0) * own + own.sum(1, keepdim=True)) / (d - 1.0)
+    squares = torch.zeros_like(own[:, 0])
+    for a, b in pairs:
+        for other, slope in pairs:
             both = (a * other).sum(1) * (b * slope).sum(1) + (a * slope).sum(1) * (b * other).sum(1)
             squares = squares + 0.5 * both - (a * b * other * slope).sum(1)
-    total = squares / (d * (d - 1.0)) - mean[:, 0] ** 2
+    squares = share**2 * squares + 4.0 * share * (own * cross).sum(1) + 2.0 * (d - 2.0) * (own**2).sum(1) + 2.0 * own.sum(1) ** 2
+    mean = single.mean(1)
+    total = squares / (d * (d - 1.0)) - mean**2
     if d == 2:
         return torch.zeros_like(total), total
-    one = ((d - 1.0) / (d - 2.0)) ** 2 * (centred**2).mean(1)
+    one = ((d - 1.0) / (d - 2.0)) ** 2 * ((single - mean[:, None]) ** 2).mean(1)
     return one, total - 2.0 * (d - 2.0) / (d - 1.0) * one
 
 
