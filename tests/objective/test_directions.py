@@ -56,7 +56,7 @@ def test_all_derivatives_are_exact_and_some_are_unbiased(name: str) -> None:
     measure = objective.measures[0]
     assert measure.directions is not None
     points = measure.batch(np.arange(16), np.full(16, 4.0))
-    value, gradient = measure.gradient(theta, points)
+    value, gradient = measure.pull_back(points, measure.record(theta, points))
     every = measure.directions.most
     assert every == (3 if name.startswith("some") else 5)
     # the mean over all subsets of two coordinates, the same for all points
@@ -65,6 +65,8 @@ def test_all_derivatives_are_exact_and_some_are_unbiased(name: str) -> None:
         sets = [torch.tensor(chosen).expand(16, -1) for chosen in combinations(range(every), count)]
         drawn = [measure.gradient(theta, replace(points, chosen=chosen)) for chosen in sets]
         found.append((sum(v for v, _ in drawn) / len(sets), torch.stack([g for _, g in drawn]).mean(0)))
+    found.append(measure.gradient(theta, points))
+    found.append((torch.dot(points.w, torch.as_tensor(measure.integrands(theta, points)[0])), gradient))
     for mean, slope in found:
         assert abs(float(mean - value)) <= 1e-13 * abs(float(value))
         assert (slope - gradient).norm() <= 1e-12 * gradient.norm()
@@ -101,10 +103,10 @@ def test_variance_over_all_subsets(d: int, k: int) -> None:
 def test_report_compares_the_variance_with_theory() -> None:
     objective, theta = made(2, strong=LAPLACE)
     people = population(objective, theta, np.random.default_rng(1))
-    rows, _ = settle(drawn_derivatives(people, 32, np.random.default_rng(2)), 2e4)
+    rows, _ = settle(drawn_derivatives(people, 32, np.random.default_rng(2)), 4e4)
     assert [row.quantity.split()[0] for row in rows] == ["2", "3"]
     for row in rows:
-        assert row.error <= 0.15 * row.predicted
+        assert row.error <= 0.25 * row.predicted
         assert abs(row.measured - row.predicted) <= 4.0 * row.error
     assert (
         drawn_derivatives(

@@ -20,6 +20,7 @@ from vpinn.features.resolution import HIGHEST_TEST_DEGREE, Objectives, objective
 from vpinn.features.stream import Stream
 from vpinn.finite_elements import Level
 from vpinn.objective import Objective
+from vpinn.objective.measure import Measure
 from vpinn.objective.variation import is_linear
 from vpinn.placement import HOST
 from vpinn.trial import Enriched, Features, Trial
@@ -176,6 +177,12 @@ class Stages:
 
 def with_network(objective: Objective, network: Enriched) -> Objective:
     """Return the objective on the same points with another network, and with all second derivatives."""
+
+    def seen(measure: Measure) -> Measure:
+        directions = measure.directions if type(network) is Enriched else None
+        directions = None if directions is None else replace(directions, network=network, count=directions.most)
+        return replace(measure, network=network, directions=directions)
+
     both = objective.measures, objective.controlled
-    measures, controlled = (tuple(replace(measure, network=network, directions=None) for measure in some) for some in both)
+    measures, controlled = (tuple(map(seen, some)) for some in both)
     return replace(objective, measures=measures, controlled=controlled)

@@ -13,11 +13,10 @@ from vpinn.noise.finding import Array, Finding
 from vpinn.noise.population import Population
 from vpinn.noise.questions import OpenSamples, Question
 from vpinn.objective import Batch, Objective
-from vpinn.objective.directions import PROBES
 from vpinn.placement import host
 
-GROUPS, PAIRS = 8, 32
-"""Batches from which the variance is predicted, and pairs of draws from which it is first measured."""
+GROUPS, PROBES, PAIRS = 32, 8, 32
+"""Batches and directions of θ from which the variance is predicted, and pairs of draws from which it is first measured."""
 
 
 def drawn_derivatives(people: Population, size: int, generator: np.random.Generator) -> list[Question]:

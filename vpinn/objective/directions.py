@@ -76,7 +76,9 @@ class Directions:
             return np.tile(np.arange(self.most), (points, 1))
         return np.argpartition(generator.random((points, self.most)), self.count, axis=1)[:, : self.count]
 
-    def gradient(self, theta: Tensor, x: Tensor, w: Tensor, fixed: Sequence[Tensor], chosen: Tensor) -> tuple[Tensor, Tensor]:
+    def gradient(
+        self, theta: Tensor, x: Tensor, w: Tensor, fixed: Sequence[Tensor], chosen: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         """Return estimates of ∫ density and of its gradient [size].
 
         Args:
@@ -84,16 +86,21 @@ class Directions:
             x: normalised coordinates of n points [n, d].
             w: their weights [n].
             fixed: values that the tape takes from the points alone, [n] each.
-            chosen: drawn positions in ``coordinates`` [n, k].
+            chosen: drawn positions in ``coordinates`` [n, k]; None for all.
         """
         leaf = theta.detach().requires_grad_()
         with torch.enable_grad():
-            rest, equations = self.estimates(leaf, x, fixed, chosen)
-            value = torch.dot(w, rest) if isinstance(rest, Tensor) else w.sum() * rest
-            for free, terms in equations:
-                value = value + 0.5 * torch.dot(w, square(free, terms, self.most))
+            value = torch.dot(w, self.density(leaf, x, fixed, chosen))
             (gradient,) = torch.autograd.grad(value, leaf)
         return value.detach(), gradient
+
+    def density(self, theta: Tensor, x: Tensor, fixed: Sequence[Tensor], chosen: Tensor | None = None) -> Tensor:
+        """Return estimates of the density [n]; the density itself for all second derivatives (``chosen`` is None)."""
+        if chosen is None:
+            chosen = torch.arange(self.most, device=x.device).expand(len(x), -1)
+        rest, equations = self.estimates(theta, x, fixed, chosen)
+        squares = torch.stack([square(free, terms, self.most) for free, terms in equations])
+        return rest + 0.5 * squares.sum(0)
 
     def estimates(
         self, theta: Tensor, x: Tensor, fixed: Sequence[Tensor], chosen: Tensor
@@ -107,7 +114,7 @@ class Directions:
         count = len(self.terms)
         equations = []
         for free, positions in zip(values[:count], self.terms, strict=True):
-            parts = [_picked(values[count:], where, chosen) * second[c] for c, where in positions.items()]
+            parts = [_picked(values[count:], where, chosen, x) * second[c] for c, where in positions.items()]
             equations.append((free, self.most * torch.stack(parts).sum(0)))
         return rest, equations
 
@@ -255,14 +262,14 @@ def _moving(graph: Graph, node: Node) -> list[Jet]:
     return [slot for slot in graph.slots([node]) if isinstance(slot, Jet) and slot.function in graph.varying]
 
 
-def _picked(coefficients: Sequence[Value], where: NDArray[np.int64], chosen: Tensor) -> Tensor | float:
+def _picked(coefficients: Sequence[Value], where: NDArray[np.int64], chosen: Tensor, like: Tensor) -> Tensor | float:
     """Return the coefficients at drawn coordinates [n, k], or one number for all."""
     kinds = np.unique(where)
     if len(kinds) == 1:
         return _column(coefficients[int(kinds[0])])
     n = len(chosen)
     shown = [coefficients[int(i)] if i >= 0 else 0.0 for i in kinds]
-    table = torch.stack([torch.as_tensor(c, dtype=torch.float64, device=chosen.device).expand(n) for c in shown])
+    table = torch.stack([torch.as_tensor(c, dtype=like.dtype, device=like.device).expand(n) for c in shown])
     which = torch.from_numpy(np.searchsorted(kinds, where)).to(chosen.device)[chosen]
     return table[which, torch.arange(n, device=chosen.device)[:, None]]
 

@@ -96,7 +96,7 @@ class Measure:
         contraction: turns coefficients into residuals; None if ``tests`` is empty.
         background: domain and known functions.
         placement: device, precision and threads of the computation.
-        directions: how batches draw second derivatives; None: they take all.
+        directions: second derivatives of equations in many dimensions, and how many of them batches draw; None elsewhere.
     """
 
     points: PointSet
@@ -176,7 +176,7 @@ class Measure:
             everything = self.everything
             taken = self.compute(index) if everything is None else everything.rows(self.placement.put(index), False)
         chosen = None
-        if generator is not None and self.directions is not None:
+        if generator is not None and self.directions is not None and self.directions.count < self.directions.most:
             chosen = self.placement.put(self.directions.draw(len(scale), generator)[share])
         return replace(taken, w=taken.w * self.placement.put(scale[share]), aligned=False, chosen=chosen)
 
@@ -208,6 +208,8 @@ class Measure:
             theta: parameters [size].
             batch: n points.
         """
+        if self.directions is not None:
+            return self.directions.density(theta, batch.x, batch.fixed), ()
         jets = self.network.jets(theta, batch.x, self.derivatives) if self.keys else {}
         return self.evaluate(batch, jets)
 
@@ -222,7 +224,7 @@ class Measure:
 
     def gradient(self, theta: Tensor, batch: Prepared) -> tuple[Tensor, Tensor]:
         """Return ∫ density and its gradient [size] at parameters [size], from drawn second derivatives where there are any."""
-        if batch.chosen is None or self.directions is None:
+        if self.directions is None:
             return self.pull_back(batch, self.record(theta, batch))
         return self.directions.gradient(theta, batch.x, batch.w, batch.fixed, batch.chosen)
 

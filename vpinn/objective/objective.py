@@ -79,7 +79,7 @@ class Objective:
 
     @property
     def directions(self) -> Directions | None:
-        """How batches draw second derivatives; None: they take all."""
+        """Second derivatives of equations in many dimensions, and how many of them batches draw; None elsewhere."""
         return next((m.directions for m in self.measures if m.directions is not None), None)
 
     def taking(self, count: int) -> Objective:

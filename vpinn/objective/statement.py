@@ -14,6 +14,7 @@ Here g is the boundary value, h the cell diameter and n the normal. The weights 
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Mapping, Sequence
 
@@ -27,7 +28,7 @@ from vpinn.forms import Geometry, Graph, Integral, Jet, Node, build, compile_tap
 from vpinn.forms.graph import SLOT
 from vpinn.objective.contraction import Contraction
 from vpinn.objective.control import by_parts, controlled, estimator_of, natural_facets
-from vpinn.objective.directions import Directions, equations_split
+from vpinn.objective.directions import Directions, Split, equations_split
 from vpinn.objective.integrands import Integrands
 from vpinn.objective.measure import DUAL, Measure
 from vpinn.objective.objective import Objective
@@ -37,8 +38,10 @@ from vpinn.objective.test_functions import make_test_space
 from vpinn.objective.test_space import TestSpace
 from vpinn.placement import HERE, Placement
 from vpinn.problem import Case, Problem, Settings
-from vpinn.trial import Imposed, Trial, check_enrichment
+from vpinn.trial import Enriched, Imposed, Trial, check_enrichment
 
+FEW = 5
+"""Dimension up to which second derivatives are evaluated one by one."""
 CHECKED, AT_A_TIME = 200_000, 20_000
 """Number of points at which integrands are checked for singular enrich functions, and how many of them at a time."""
 
@@ -181,6 +184,22 @@ def _flux(
     return graph.add(terms)
 
 
+def _bent(problem: Problem, trial: Trial, side: Integrands, densities: list[Node], roots: list[Node]) -> Split | None:
+    """Return what draws second derivatives, or evaluates many of them fast; None where nothing does.
+
+    Raises:
+        InputError: second derivatives shall be drawn, and the form does not permit it.
+    """
+    if side.drawn:
+        return equations_split(side.graph, problem, densities, roots)
+    many = not problem.domain.n_cells and problem.domain.dimension > FEW and side.region is Inside
+    if not many or not roots or type(trial.network) is not Enriched:
+        return None
+    with contextlib.suppress(InputError):
+        return equations_split(side.graph, problem, densities, roots)
+    return None
+
+
 def _measure(
     problem: Problem,
     trial: Trial,
@@ -208,7 +227,7 @@ def _measure(
     jets = [i for i in graph.reachable(outputs) if graph.nodes[i][0] == SLOT and not graph.static[i]]
     duals = [graph.multiply([graph.slot(Jet(DUAL, k)), node]) for k, node in enumerate(coefficients.values())]
     slopes = derivatives(graph, graph.add([density, *duals]), jets)
-    bent = equations_split(graph, problem, densities, roots) if side.drawn else None
+    bent = _bent(problem, trial, side, densities, roots)
     tape, adjoint, *sampled = compile_tapes(graph, [outputs, [density, *slopes], *([bent.outputs] if bent else [])])
     contraction = Contraction(space.space, points, placement) if tests and space is not None else None  # type: ignore[arg-type]
     directions = Directions(trial.network, sampled[0], bent.terms, bent.coordinates, len(bent.coordinates)) if bent else None

@@ -1,8 +1,9 @@
 """Choose how many second derivatives each point of a mini-batch takes, from the variances of points and of directions.
 
 With b points and k of d second derivatives each, the gradient has the variance V_p/b + V_d(k)/b. A step costs as much as
-c + b(1 + k) points, since a second derivative takes about as long as value and gradient (``tests/benchmarks/directions.py``). The
-best k minimises (‖g‖² + (V_p + V_d(k))/b)(c + b(1 + k)): the number of steps times their cost, as for ``sampling.best_batch``.
+c + b(1 + k/8) points, since a second derivative takes about an eighth of the time of value and gradient
+(``tests/benchmarks/directions.py``). The best k minimises (‖g‖² + (V_p + V_d(k))/b)(c + b(1 + k/8)): the number of steps times
+their cost, as for ``sampling.best_batch``.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from vpinn.objective import Objective
 from vpinn.sampling import NOTHING, Sampler
 from vpinn.sampling.policy import STEP
 
+SECOND = 0.125
+"""Cost of a second derivative over that of value and gradient."""
 GROUPS = 12
 """Batches from whose gradients the variance of the points is measured."""
 POINTS = 32
@@ -75,6 +78,6 @@ def directions_found(
     parts *= share / GROUPS
     every = np.arange(2, directions.most + 1)
     spread = np.array([directions.variance_of((parts[0], parts[1]), int(k)) for k in every])
-    effort = (signal + share * noise + spread) * (STEP + sizes[0] * (1.0 + every))
+    effort = (signal + share * noise + spread) * (STEP + sizes[0] * (1.0 + SECOND * every))
     best = int(np.argmin(effort)) if count is None else count - 2
     return Found(int(every[best]), directions.most, share * noise, float(spread[best]))

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vpinn.objective import Batch, Objective, candidate_values, curvature, divided
+from vpinn.objective import Batch, Objective, Part, candidate_values, curvature, divided
 from vpinn.sampling import NOTHING, make_sampler
 from vpinn.trial import Enriched
 from vpinn.trial.jacobian import last_layer_jacobian
@@ -55,7 +55,8 @@ def few_points(objective: Objective, generator: np.random.Generator, most: int =
     most, count = affordable(objective, most), affordable(objective, count)
     if objective.size <= most:
         return list(objective.parts())
-    share, batch = count / objective.batched[0].points.size, []
+    share = count / objective.batched[0].points.size
+    batch: list[Part] = []
     for measure in objective.batched:
         size = min(measure.points.size, max(count // 10, math.ceil(share * measure.points.size)))
         kind = "cells" if measure.points.random else "stratified"

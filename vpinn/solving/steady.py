@@ -140,10 +140,11 @@ def conclude(setup: Setup, training: Training, estimator: Estimator | None) -> S
     more = {**account.more, "estimator": estimator_found(setup.objective, plan.samplers, training, theta, loss)}
     if strata := strata_found(setup.objective, plan, training, theta):
         more["strata"] = strata
-    if setup.objective.directions is not None:
-        generator = np.random.default_rng(training.step)
-        found = directions_found(setup.objective, training.best[0], plan.samplers, generator, setup.objective.directions.count)
-        more["directions"] = dataclasses.asdict(found)
+    if setup.settings.batch.directions is not None and setup.objective.directions is not None:
+        generator, count = np.random.default_rng(training.step), setup.objective.directions.count
+        more["directions"] = dataclasses.asdict(
+            directions_found(setup.objective, training.best[0], plan.samplers, generator, count)
+        )
     more |= coefficients_of(setup.problem, trial, theta)
     training.state = with_tangents(setup.problem, trial, objective, training.state)
     checks: list[str] = []

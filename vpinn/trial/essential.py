@@ -25,6 +25,7 @@ from vpinn.errors import InputError
 from vpinn.forms import Background, evaluate
 from vpinn.forms.lowering import FOLDED, NotReal, lower
 from vpinn.problem import Condition
+from vpinn.problem.arithmetic import add
 from vpinn.problem.symbols import expanded
 
 SIDES: Mapping[str, tuple[int, int]] = {
@@ -133,7 +134,7 @@ def on_disk(disk: Disk, x: ufl.SpatialCoordinate, conditions: Prescribed, domain
         value = float(values[0, 0])
         if not np.abs(values - value).max() <= 1e-12 * (1.0 + abs(value)):
             return None
-    r2 = sum((x[i] - float(c)) ** 2 for i, c in enumerate(disk.center))
+    r2 = add(*((x[i] - float(c)) ** 2 for i, c in enumerate(disk.center)))  # a chain of sums would be too deep for UFL
     return Factor((disk.radius**2 - r2) * (1 / (2 * disk.radius)), ufl.as_ufl(value))
 
 
