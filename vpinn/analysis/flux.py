@@ -81,6 +81,7 @@ def _flux(problem: Problem, graph: Graph, unknowns: Unknowns) -> Mapping[object,
     flux: dict[object, Node] = {jet: node for jet, node in cells.items() if jet.derivative}
     if flux:
         return flux
-    slopes = [gradient(unknowns[u.name], problem.domain.dimension) for u in problem.unknowns]
+    slopes = [gradient(u.function, problem.domain.dimension) for u in problem.unknowns]
     parts: list[ufl.core.expr.Expr] = [part for slope in slopes for part in components(slope)]
-    return dict(enumerate(build(graph, part) for part in parts))
+    known = {u.function: unknowns[u.name] for u in problem.unknowns}
+    return dict(enumerate(build(graph, part, known) for part in parts))
