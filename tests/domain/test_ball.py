@@ -68,6 +68,8 @@ def test_a_hypercube_by_its_dimension() -> None:
     [
         ("ball", {}, "needs dimension"),
         ("ball", {"dimension": 1001}, "1 to 1000"),
+        ("ball", {"dimension": 1000}, r"a volume of 10\^-886, beyond the range"),
+        ("hypercube", {"dimension": 1000, "lower": -1e3, "upper": 1e3}, "beyond the range"),
         ("ball", {"dimension": 3, "center": [0.0, 0.0]}, "3 finite numbers"),
         ("ball", {"dimension": 3, "radius": 0.0}, "positive"),
         ("ball", {"dimension": 5, "cells": 4}, "no cells"),

@@ -101,6 +101,8 @@ def test_four_dimensions_and_tags_that_time_needs_are_refused() -> None:
     space = rectangle(cells=1)
     with pytest.raises(InputError, match="'initial' is that of a part of space and time"):
         extruded(replace(space, facet_tags={"initial": np.array([0])}), 0.0, 1.0, 2)
+    with pytest.raises(InputError, match="5,000,001 cells of space and time are more than 5,000,000"):
+        extruded(interval(cells=1), 0.0, 1.0, 5_000_001)
 
 
 def test_a_box_without_cells_has_its_first_and_last_instant() -> None:

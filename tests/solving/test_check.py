@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,38 @@ def test_nothing_is_solved(
     said = capsys.readouterr().out
     assert "points" in said
     assert "memory" in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", ["ball", "hypercube"])
+def test_many_dimensions_take_no_minutes(shape: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A sum or product over all coordinates is a tree of few levels; no expression is differentiated for each component."""
+    (tmp_path / "a.toml").write_text(
+        f"[domain]\nshape = '{shape}'\ndimension = 300\n[unknowns]\nu = 'scalar'\n[form]\nstrong = '-div(grad(u)) - 1'\n"
+        "[[boundary]]\non = 'all'\nvalue = 0\n[solver]\nmethod = 'adam'\n"
+    )
+    began = time.process_time()
+    assert main(["check", str(tmp_path / "a.toml")]) == 0, capsys.readouterr().err
+    assert time.process_time() - began < 10.0
+    assert ("product of distances" in capsys.readouterr().out) == (shape == "hypercube")
+
+
+INITIAL = "\n[[boundary]]\non = 'initial'\nvalue = 'x'"
+NUMBERS = {
+    "flux over space and time": ("time = [0, 1]", "dt(u)*v*dx + inner(grad(x), grad(v))*dx", f"{INITIAL}\n[batch]\nsize = 8"),
+    "enrich": ("", "inner(grad(u), grad(v))*dx - v*dx", "\n[network]\nenrich = ['2', 'x*(1 - x)']"),
+}
+
+
+@pytest.mark.parametrize("case", NUMBERS)
+def test_derivatives_of_numbers_are_zero(case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """UFL knows no domain of a number, and cannot differentiate it."""
+    domain, form, more = NUMBERS[case]
+    (tmp_path / "a.toml").write_text(
+        f"[domain]\nshape = 'interval'\ncells = 2\n{domain}\n[unknowns]\nu = 'scalar'\n[form]\nweak = '{form}'\n"
+        f"[[boundary]]\non = 'all'\nvalue = 'x'{more}\n[solver]\nmethod = 'adam'\n"
+    )
+    assert main(["check", str(tmp_path / "a.toml")]) == 0, capsys.readouterr().err
 
 
 @pytest.mark.parametrize("dimension", [4, 5])

@@ -7,6 +7,7 @@ import io
 import json
 import re
 import time
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -189,6 +190,10 @@ def test_a_sweep_is_one_run_per_value(
         'energy = "0.5*k*inner(grad(u), grad(u))*dx - u*dx"\n[[boundary]]\non = "all"\nvalue = 0\n'
         '[solver]\nmethod = "elements"\n[output.quantities]\nmean = "u*dx"\n'
     )
+    with monkeypatch.context() as patch:
+        patch.setattr("vpinn.solving.solve", partial(_killed, Path("results/bar/sweep/k=9")))
+        with pytest.raises(BaseException, match="killed"):  # before its first run ended
+            main(["sweep", "bar.toml", "--vary", "constants.k=9", "-q"])
     assert main(["sweep", "bar.toml", "--vary", "constants.k=1,4", "-q"]) == 0
     rows = list(csv.DictReader(io.StringIO(Path("results/bar/sweep/sweep.csv").read_text())))
     assert [float(row["mean"]) for row in rows] == [pytest.approx(1 / 12), pytest.approx(1 / 48)]
@@ -209,6 +214,11 @@ def test_a_sweep_is_one_run_per_value(
     for vary, message in wrong.items():
         assert main(["sweep", "bar.toml", "--vary", vary]) == 2
         assert message in capsys.readouterr().err
+
+
+def _killed(folder: Path, *given: Any, **options: Any) -> None:
+    (folder / "run.json").write_text("{}")
+    raise BaseException("killed")
 
 
 def until(holds: Any) -> None:

@@ -71,10 +71,12 @@ def sweep(
         return solution
 
     with claimed(folder), Interrupt(acknowledged) as interrupt:
+        if not (folder / TABLE).exists():  # by which the folder is known as that of a sweep, before a run has ended
+            write_atomic(folder / TABLE, sweep_csv(runs[0].values, (), ()))
         for member in run_all(runs, solve, resume):
             ended.append(member)
             values, found = [one.values for one in ended], [one.metrics or {} for one in ended]
-            write_atomic(folder / TABLE, sweep_csv(values, found))
+            write_atomic(folder / TABLE, sweep_csv(runs[0].values, values, found))
         draw_sweep(values, found, folder / FIGURE)
     if not quiet:
         print_table(sweep_table([member.label for member in ended], found))

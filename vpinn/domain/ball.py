@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from vpinn.domain.meshless import Meshless, finite, whole_dimension
+from vpinn.domain.meshless import Meshless, check_volume, finite, whole_dimension
 from vpinn.domain.outline import Disk
 from vpinn.domain.reference import Floats, Integers
 from vpinn.errors import InputError
@@ -47,9 +47,12 @@ class Ball(Meshless):
             radius: default 1.
 
         Raises:
-            InputError: neither dimension nor centre is given, or they disagree, or the radius is not positive.
+            InputError: neither dimension nor centre is given, or they disagree, or the radius is not positive, or the volume is
+                no number of double precision.
         """
-        return cls(_center(dimension, center, "ball"), _positive("radius", radius))
+        made = cls(_center(dimension, center, "ball"), _positive("radius", radius))
+        check_volume(made._log_volume, made.dimension)
+        return made
 
     @property
     def dimension(self) -> int:
@@ -59,8 +62,12 @@ class Ball(Meshless):
     @property
     def volume(self) -> float:
         """π^{d/2} radius^d / Γ(d/2 + 1)."""
+        return math.exp(self._log_volume)
+
+    @property
+    def _log_volume(self) -> float:
         d = self.dimension
-        return math.exp(0.5 * d * math.log(math.pi) - math.lgamma(0.5 * d + 1.0) + d * math.log(self.radius))
+        return 0.5 * d * math.log(math.pi) - math.lgamma(0.5 * d + 1.0) + d * math.log(self.radius)
 
     @property
     def diameter(self) -> float:

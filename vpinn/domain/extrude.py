@@ -15,6 +15,7 @@ from vpinn.domain.build import make_mesh
 from vpinn.domain.mesh import FINAL, INITIAL, Mesh
 from vpinn.domain.outline import Box
 from vpinn.domain.reference import Integers, lagrange, match_points, tabulate
+from vpinn.domain.shapes import MAX_CELLS
 from vpinn.errors import InputError
 
 SIDES = "sides"
@@ -49,7 +50,7 @@ def extruded(mesh: Mesh, start: float, end: float, layers: int) -> Mesh:
         layers: number of layers of equal duration, ≥ 1.
 
     Raises:
-        InputError: the mesh has three dimensions, or a tag that time needs.
+        InputError: the mesh has three dimensions, or a tag that time needs, or there would be too many cells.
     """
     if mesh.cell not in _CELLS:
         raise InputError(
@@ -57,11 +58,13 @@ def extruded(mesh: Mesh, start: float, end: float, layers: int) -> Mesh:
         )
     if taken := {INITIAL, FINAL, SIDES} & {*mesh.facet_tags, *mesh.cell_tags}:
         raise InputError(f"the tag {min(taken)!r} is that of a part of space and time; rename it in the mesh")
+    local = _prisms(mesh) if mesh.cell == "triangle" else _products(mesh)
+    if len(local) * layers > MAX_CELLS:
+        raise InputError(f"{len(local) * layers:,} cells of space and time are more than {MAX_CELLS:,}: ask for fewer `layers`")
     order, n = mesh.order, len(mesh.nodes)
     times = np.linspace(start, end, order * layers + 1)
     nodes = np.column_stack([np.tile(mesh.nodes, (len(times), 1)), np.repeat(times, n)])
     first = order * n * np.arange(layers)  # number of the first node of each layer
-    local = _prisms(mesh) if mesh.cell == "triangle" else _products(mesh)
     cells = (first[:, None, None] + local).reshape(-1, local.shape[1])
     owner = np.tile(np.repeat(np.arange(mesh.n_cells), len(local) // mesh.n_cells), layers)  # cell in space of every cell
     cell_tags = {name: np.flatnonzero(np.isin(owner, own)) for name, own in mesh.cell_tags.items()}

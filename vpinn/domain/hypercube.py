@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vpinn.domain.mesh import AXES, FINAL, INITIAL
-from vpinn.domain.meshless import MAX_DIMENSION, Meshless, finite, whole_dimension
+from vpinn.domain.meshless import MAX_DIMENSION, Meshless, check_volume, finite, whole_dimension
 from vpinn.domain.outline import Box
 from vpinn.domain.reference import Floats, Integers
 from vpinn.errors import InputError
@@ -54,7 +54,7 @@ class Hypercube(Meshless):
 
         Raises:
             InputError: neither dimension nor a list is given, or they disagree, or the corners are not finite, or lower is not
-                below upper.
+                below upper, or the volume is no number of double precision.
         """
         given = next((len(c) for c in (lower, upper) if isinstance(c, Sequence | np.ndarray)), None)
         if dimension is None and given is None:
@@ -64,7 +64,9 @@ class Hypercube(Meshless):
         d = whole_dimension(given if dimension is None else dimension)
         low, high = (default if end is None else end for end, default in ((lower, 0.0), (upper, 1.0)))
         ends = [[end] * d if isinstance(end, int | float) else end for end in (low, high)]
-        return cls(*corners(ends[0], ends[1], d))
+        made = cls(*corners(ends[0], ends[1], d))
+        check_volume(float(np.log(made.sides).sum()), d)
+        return made
 
     @property
     def dimension(self) -> int:

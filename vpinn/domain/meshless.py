@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
+from math import isfinite, log
 from typing import ClassVar, NoReturn
 
 import numpy as np
@@ -17,6 +17,8 @@ from vpinn.domain.reference import Floats, Integers
 from vpinn.errors import InputError
 
 MAX_DIMENSION = 1000
+LARGEST_LOGARITHM = 600.0
+"""Largest size of the natural logarithm of a volume; numbers of double precision end at 709."""
 NO_CELLS = "this takes the cells of a mesh, and this domain has none; use a rectangle, a box or a mesh file"
 
 
@@ -170,3 +172,18 @@ def whole_dimension(dimension: object) -> int:
     if isinstance(dimension, bool) or not isinstance(dimension, int) or not 1 <= dimension <= MAX_DIMENSION:
         raise InputError(f"dimension must be a whole number from 1 to {MAX_DIMENSION}, got {dimension!r}")
     return dimension
+
+
+def check_volume(logarithm: float, dimension: int) -> None:
+    """Refuse a domain whose volume, or the area of whose boundary, is too large or too small for double precision.
+
+    Args:
+        logarithm: natural logarithm of the volume.
+        dimension: number of coordinates.
+
+    Raises:
+        InputError: it is.
+    """
+    if not abs(logarithm) <= LARGEST_LOGARITHM:
+        told = f"in {dimension} dimensions this domain has a volume of 10^{logarithm / log(10.0):.0f}"
+        raise InputError(f"{told}, beyond the range of numbers; change its size or take fewer dimensions")

@@ -16,6 +16,7 @@ import ufl
 from numpy.typing import NDArray
 from ufl import classes as uc
 from ufl.corealg.traversal import unique_pre_traversal
+from ufl.domain import extract_domains
 
 from vpinn.domain import BoundaryPart, Inside
 from vpinn.errors import InputError
@@ -93,7 +94,8 @@ def controlled(problem: Problem) -> list[Integral]:
         flat = {uc.Grad(u.test): _zero(uc.Grad(u.test).ufl_shape) for u in problem.unknowns}
         found.append(Integral(Inside, (), ufl.replace(part.integrand, flat)))
         for test, i, flux in _fluxes(problem, part):
-            found.append(Integral(Inside, (), -flux.dx(i) * test))
+            if extract_domains(flux):  # else it is a number, without derivative
+                found.append(Integral(Inside, (), -flux.dx(i) * test))
             found.append(Integral(BoundaryPart, (), flux * problem.symbols.n[i] * test))
     return found
 

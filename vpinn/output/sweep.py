@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,18 +51,18 @@ def accuracy_text(metrics: Metrics) -> str:
     return "" if estimate is None else f"estimate {estimate:.1e}"
 
 
-def sweep_csv(values: Sequence[Mapping[str, str]], found: Sequence[Metrics]) -> bytes:
-    """Return comma-separated values of all runs: what was varied, quantities with their errors, estimate, seconds."""
+def sweep_csv(varied: Iterable[str], values: Sequence[Mapping[str, str]], found: Sequence[Metrics]) -> bytes:
+    """Return comma-separated values of all runs: the settings varied, quantities with their errors, estimate, seconds."""
     names = list(dict.fromkeys(name for metrics in found for name in metrics.get("quantities", {})))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     columns = [column for name in names for column in (name, f"{name}_error")]
-    writer.writerow([*values[0], *columns, "estimate", "failed_checks", "seconds"])
-    for varied, metrics in zip(values, found, strict=True):
+    writer.writerow([*varied, *columns, "estimate", "failed_checks", "seconds"])
+    for own, metrics in zip(values, found, strict=True):
         known = metrics.get("quantities", {})
         pairs = [known.get(name, {}).get(key, "") for name in names for key in ("value", "error")]
         estimate = (metrics.get("error_estimate") or {}).get("relative_energy", "")
-        writer.writerow([*varied.values(), *pairs, estimate, len(metrics.get("checks", ())), metrics["seconds"]["total"]])
+        writer.writerow([*own.values(), *pairs, estimate, len(metrics.get("checks", ())), metrics["seconds"]["total"]])
     return text.getvalue().encode()
 
 

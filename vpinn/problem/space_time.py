@@ -93,7 +93,7 @@ def _domain(problem: Case, clock: Clock) -> Domain:
         return Hypercube((*lower.tolist(), clock.start), (*upper.tolist(), clock.end), timed=True)
     mesh, layers = domain.with_cells(), None if section is None else section.layers
     along = round(mesh.n_cells ** (1 / mesh.dimension))
-    with problem.source.located("domain", "time"):
+    with problem.source.located("domain", "layers" if layers else "time"):
         return extruded(mesh, clock.start, clock.end, layers or max(LEAST_LAYERS, along))
 
 

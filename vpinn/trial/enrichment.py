@@ -21,6 +21,7 @@ from vpinn.errors import InputError
 from vpinn.forms import Background, evaluate
 from vpinn.placement import HOST
 from vpinn.problem import Condition, Problem
+from vpinn.problem.operators import gradient
 from vpinn.trial.network import Derivative, Jets, Network, Pullback
 
 VANISHING = 1e-10
@@ -140,11 +141,12 @@ def check_enrichment(problem: Problem, points: Points) -> None:
     Raises:
         InputError: a value, gradient or Laplacian is not finite; the message names function and point.
     """
+    d = problem.domain.dimension
     for number, function in enumerate(problem.enrich):
         derivatives: dict[str, Expr] = {
             "value": function,
-            "gradient": ufl.grad(function),
-            "Laplacian": ufl.div(ufl.grad(function)),
+            "gradient": gradient(function, d),
+            "Laplacian": ufl.tr(gradient(gradient(function, d), d)),
         }
         for what, expression in derivatives.items():
             _refuse(problem, number, what, points, evaluate([expression], points, Background(problem.domain)).sum(0))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -25,7 +26,7 @@ from vpinn.errors import InputError
 from vpinn.forms import Background, evaluate
 from vpinn.forms.lowering import FOLDED, NotReal, lower
 from vpinn.problem import Condition
-from vpinn.problem.arithmetic import add
+from vpinn.problem.arithmetic import fold
 from vpinn.problem.symbols import expanded
 
 SIDES: Mapping[str, tuple[int, int]] = {
@@ -34,6 +35,11 @@ SIDES: Mapping[str, tuple[int, int]] = {
     for side, name in enumerate(names)
 }
 """Tag of a box face → (axis, 0 for lower or 1 for upper)."""
+MOST_LIFTED = 6
+"""Most dimensions in which values that vary are lifted into a box: the transfinite lift has three times the terms with each."""
+MOST_FACTORS = 30
+"""Most dimensions in which the distances to the sides of a box are multiplied; with more, the product is nearly zero almost
+everywhere, and its second derivatives take minutes to form."""
 Asked: TypeAlias = Sequence[tuple[Condition, Expr]]
 """Conditions on one component, each with its scalar value."""
 
@@ -96,7 +102,7 @@ def on_box(box: Box | Hypercube, x: ufl.SpatialCoordinate, conditions: Prescribe
         for tag in tags:
             sides = [(axis, side) for axis in range(dimension) for side in (0, 1)] if tag == "all" else [face(tag, dimension)]
             values |= dict.fromkeys(sides, value)
-    distance: Expr = ufl.as_ufl(1.0)
+    factors = [ufl.as_ufl(1.0)]
     lift: Expr = ufl.as_ufl(0.0)
     same = _constant(values.values())
     for axis in range(dimension):
@@ -106,7 +112,7 @@ def on_box(box: Box | Hypercube, x: ufl.SpatialCoordinate, conditions: Prescribe
         a, b = float(lower_corner[axis]), float(upper_corner[axis])
         s = (x[axis] - a) * (1 / (b - a))
         ramps = {0: 1.0 - s, 1: s}
-        distance = distance * (4.0 * s * (1.0 - s) if len(ends) == 2 else ramps[1 - ends[0]])
+        factors.append(4.0 * s * (1.0 - s) if len(ends) == 2 else ramps[1 - ends[0]])
         if same is not None:
             continue
         correction: Expr = ufl.as_ufl(0.0)
@@ -116,7 +122,7 @@ def on_box(box: Box | Hypercube, x: ufl.SpatialCoordinate, conditions: Prescribe
             gap = _at(values[axis, side] - lift, x, point)
             correction = correction + (ramps[side] * gap if len(ends) == 2 else gap)
         lift = lift + correction
-    return Factor(distance, lift if same is None else ufl.as_ufl(same))
+    return Factor(fold(operator.mul, factors), lift if same is None else ufl.as_ufl(same))
 
 
 def on_disk(disk: Disk, x: ufl.SpatialCoordinate, conditions: Prescribed, domain: Domain) -> Factor | None:
@@ -134,7 +140,7 @@ def on_disk(disk: Disk, x: ufl.SpatialCoordinate, conditions: Prescribed, domain
         value = float(values[0, 0])
         if not np.abs(values - value).max() <= 1e-12 * (1.0 + abs(value)):
             return None
-    r2 = add(*((x[i] - float(c)) ** 2 for i, c in enumerate(disk.center)))  # a chain of sums would be too deep for UFL
+    r2 = fold(operator.add, [(x[i] - float(c)) ** 2 for i, c in enumerate(disk.center)])
     return Factor((disk.radius**2 - r2) * (1 / (2 * disk.radius)), ufl.as_ufl(value))
 
 
@@ -203,9 +209,13 @@ def _constant(values: Iterable[Expr]) -> float | None:
     return found.pop() if len(found) == 1 else None
 
 
-def same_constant(values: Iterable[Expr]) -> bool:
-    """Return whether all values are equal to one constant."""
-    return _constant(values) is not None
+def unliftable(dimension: int, prescribed: Prescribed) -> str:
+    """Return why values on the sides of a box of many dimensions are not met exactly; "" if they can be."""
+    if dimension > MOST_LIFTED and _constant(value for _, value in prescribed) is None:
+        return f"a lift of values that vary has 3^{dimension} terms"
+    if dimension > MOST_FACTORS:
+        return f"the product of distances to the sides of {dimension} dimensions is nearly zero inside"
+    return ""
 
 
 def guarded(factor_of: Callable[[Asked], tuple[Factor | None, str]], prescribed: Asked) -> tuple[Factor | None, str]:

@@ -22,7 +22,7 @@ from vpinn.problem import Case, Condition, Problem
 from vpinn.trial.corner_chart import CornerChart
 from vpinn.trial.corners import corner_functions
 from vpinn.trial.enrichment import Enriched, vanishes
-from vpinn.trial.essential import Factor, guarded, on_box, on_disk, on_polygon, same_constant
+from vpinn.trial.essential import Factor, guarded, on_box, on_disk, on_polygon, unliftable
 from vpinn.trial.features import Features
 from vpinn.trial.field import Beside, MeshField, harmonic, torsion
 from vpinn.trial.imposed import Imposed
@@ -42,8 +42,6 @@ LAYERS = (30, 30, 30)
 """Default widths of the hidden layers."""
 GAP = 1e-6
 """Largest deviation of a lift from the boundary values, relative to 1 + their largest size, at which it counts as equal."""
-MOST_LIFTED = 6
-"""Most dimensions in which values that vary are lifted into a box: the transfinite lift has three times the terms with each."""
 DEGREES = (4, 3, 2)
 """Polynomial degrees of distances and lifts on meshes, of which the first is taken that ``FIELD_SIZE`` permits (else the last).
 
@@ -231,8 +229,8 @@ def _factor(problem: Problem, exact: Sequence[tuple[Condition, Expr]], known: di
     factor, why = None, "no smooth distance to this boundary"
     if any(extract_type(value, kind) for _, value in exact for kind in (FacetNormal, CellDiameter)):
         return None, "the boundary values depend on n or h, which a lift cannot follow into the domain"
-    if isinstance(domain.shape, Box) and domain.dimension > MOST_LIFTED and not same_constant(value for _, value in prescribed):
-        return None, f"a lift of values that vary has 3^{domain.dimension} terms"
+    if isinstance(domain.shape, Box) and (missing := unliftable(domain.dimension, prescribed)):
+        return None, missing
     if isinstance(domain.shape, Box):
         factor, why = on_box(domain.shape, x, prescribed), "transfinite lift on a box"
     elif isinstance(domain.shape, Disk):
