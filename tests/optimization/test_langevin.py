@@ -262,9 +262,10 @@ def small(**solver: Any) -> Any:
     )
 
 
-@pytest.mark.slow
-def test_fields_have_a_spread(tmp_path: Any) -> None:
-    solution = solve(small(steps=1500, learning_rate=1e-2), tmp_path / "run")
+def test_fields_have_a_spread_after_few_steps(tmp_path: Any) -> None:
+    """On all points L-BFGS trains, so that 100 steps end close enough to the minimum for a chain at the default temperature."""
+    solution = solve(small(steps=200), tmp_path / "run")
+    assert solution.metrics["checks"] == []
     values = fields_at(solution, [[0.25], [0.5]]).values
     assert (values["u_std"] > 0).all()
     assert np.abs(values["u_mean"] - values["u"]).max() < 0.01
@@ -279,7 +280,7 @@ def test_fields_have_a_spread(tmp_path: Any) -> None:
 @pytest.mark.slow
 def test_no_deviation_where_a_check_fails(tmp_path: Any) -> None:
     """Forty steps forget nothing: the check fails, and the samples that there are are told neither now nor when loaded."""
-    solution = solve(small(steps=40, learning_rate=1e-2), tmp_path / "run")
+    solution = solve(small(steps=40), tmp_path / "run")
     assert any(check.startswith("walk: ") for check in solution.metrics["checks"])
     assert solution.samples is None
     assert "u_std" not in fields_at(solution, [[0.5]]).values

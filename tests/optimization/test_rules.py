@@ -13,7 +13,7 @@ import torch
 
 import vpinn
 from vpinn.objective import curvature, make_objective
-from vpinn.optimization import COLUMNS, GaussNewton, Lbfgs, Training, make_rules, train
+from vpinn.optimization import COLUMNS, GaussNewton, LangevinOnAll, Lbfgs, Training, make_rules, train
 from vpinn.optimization.rules import PER_WEIGHT, Rules
 from vpinn.solving import Setup, prepare
 from vpinn.trial import make_trial
@@ -101,6 +101,22 @@ def test_what_the_finer_rule_sees_decides(share: float, level: int, kept: bool) 
     assert training.rule.level == level
     assert torch.equal(training.theta, torch.tensor([1.0, 1.0]) if kept else start)
     assert rules.at(training).value(start) == pytest.approx(5.0 * (share if level else 1.0))
+
+
+def test_langevin_trains_on_finer_rules_and_walks_on_the_last() -> None:
+    """A finer rule that takes over leaves the count of steps as it is; a Markov chain does not search, and keeps its rule."""
+    method = LangevinOnAll(None, 100, 0)
+    rules = Rules(Valley(1.0), lambda k: Valley(-0.1), 3)  # type: ignore[arg-type, return-value]
+    training = Training.start(torch.tensor([2.0]), method, 0)
+    rules.follow(training, method)
+    training.theta, training.step = torch.tensor([1.0]), 20
+    training.state["count"] = torch.tensor(20)
+    rules.follow(training, method)
+    assert (training.rule.level, float(training.theta), int(training.state["count"])) == (1, 2.0, 20)
+    training.theta, training.step = torch.tensor([0.5]), 40
+    training.state["basis"] = torch.ones(1, 1)
+    rules.follow(training, method)
+    assert (training.rule.level, float(training.theta)) == (1, 0.5)
 
 
 def test_the_last_rule_is_kept() -> None:

@@ -30,7 +30,7 @@ from vpinn.optimization.divergence import final_parameters
 from vpinn.optimization.evolution import Evolution
 from vpinn.optimization.exchange import compression_found
 from vpinn.optimization.gauss_newton import GaussNewton, promised_decrease
-from vpinn.optimization.langevin import Langevin
+from vpinn.optimization.langevin import Langevin, LangevinOnAll
 from vpinn.optimization.lbfgs import Lbfgs
 from vpinn.optimization.loop import train
 from vpinn.optimization.method import Adam, Closure, Method, NonFiniteError, Sgd
@@ -52,6 +52,7 @@ __all__ = [
     "Evolution",
     "GaussNewton",
     "Langevin",
+    "LangevinOnAll",
     "Lbfgs",
     "Method",
     "NonFiniteError",

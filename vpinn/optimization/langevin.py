@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from vpinn.optimization.directions import PILOT, mean_of, seen, upward
+from vpinn.optimization.lbfgs import Lbfgs
 from vpinn.optimization.method import Adam, Closure, Method, NonFiniteError, State, number
 from vpinn.optimization.walk import KEPT, empty_walk, recorded
 from vpinn.placement import HOST, wide
@@ -43,13 +44,14 @@ CURVED = 8
 
 @dataclass(frozen=True)
 class Langevin(Method):
-    """Langevin sampling: half of the run is Adam, a quarter lets the chain equilibrate and adapts η, a quarter is sampled.
+    """Langevin sampling: half of the run trains, a quarter lets the chain equilibrate and adapts η, a quarter is sampled.
 
     Attributes:
         temperature: T > 0, in units of J; None: ``COOL``; "noise": the temperature of the mini-batches.
         length: steps of the run, ≥ 2.
         seed: seed of the noise.
         preconditioned: whether J gets the same curvature along all directions.
+        trainer: method of the first half.
     """
 
     temperature: float | Literal["noise"] | None
@@ -58,30 +60,40 @@ class Langevin(Method):
     preconditioned: bool = True
     name: ClassVar[str] = "langevin"
     steps: ClassVar[int] = 8000
+    trainer: ClassVar[Method] = Adam()
 
     def stability(self, squares: Tensor) -> tuple[float, Tensor]:
-        """Return the limit of Adam, which takes the first half of the steps."""
-        return Adam().stability(squares)
+        """Return the limit of the first half of the steps."""
+        return self.trainer.stability(squares)
 
     def initial(self, theta: Tensor) -> State:
-        """Return the state before the first step: Adam's state, no samples, and the generator of the noise."""
+        """Return the state before the first step: that of the trainer, no samples, and the generator of the noise."""
         samples = theta.new_zeros((KEPT, len(theta)))
         generator = torch.Generator().manual_seed(self.seed)
         none = torch.tensor(0, device=HOST)
-        return {**Adam().initial(theta), "samples": samples, "taken": none, "generator": generator.get_state()}
+        own = {"count": none, "samples": samples, "taken": none, "generator": generator.get_state()}
+        return {**own, **self.trainer.initial(theta)}
+
+    def restarted(self, theta: Tensor, state: State) -> State:
+        """Return the state for other parameters after the same number of steps."""
+        return {**self.initial(theta), "count": state["count"]}
+
+    def searches(self, state: State) -> bool:
+        """Return whether the next step still trains."""
+        return "basis" not in state
 
     def step(
         self, theta: Tensor, state: State, closure: Closure, learning_rate: float, same: bool
     ) -> tuple[Tensor, State, float]:
-        """Take one step of Adam in the first half of the run, one of the chain afterwards."""
+        """Take one step of training in the first half of the run, one of the chain afterwards."""
         count, sampled = int(state["count"]), self.length - self.length // 4
         if count < self.length // 2:
-            new, moved, value = Adam().step(theta, state, closure, learning_rate, same)
-            return new, {**state, **moved}, value
+            new, moved, value = self.trainer.step(theta, state, closure, learning_rate, same)
+            return new, {**state, **moved, "count": torch.tensor(count + 1, device=HOST)}, value
         generator = torch.Generator()
         generator.set_state(state["generator"])
         if "basis" not in state:
-            kept = {key: entry for key, entry in state.items() if key not in ("mean", "square")}
+            kept = {key: entry for key, entry in state.items() if key == "count" or key not in self.trainer.initial(theta)}
             state = {**kept, **self._prepared(theta, state, closure, learning_rate, generator)}
         if same:
             new, state, value, share = _corrected(theta, state, closure, generator)
@@ -128,6 +140,15 @@ class Langevin(Method):
         place = torch.zeros(count, dtype=torch.float64, device=HOST)
         walk = {name: number(value) for name, value in numbers.items()} | empty_walk(count)
         return {"center": theta, "basis": basis, "place": place, **walk}
+
+
+@dataclass(frozen=True)
+class LangevinOnAll(Langevin):
+    """Langevin sampling with all points in every step: trained by L-BFGS, which ends closer to the minimum than Adam."""
+
+    learning_rate = None
+    descends = True
+    trainer: ClassVar[Method] = Lbfgs()
 
 
 def _at(state: State, place: Tensor) -> Tensor:

@@ -176,6 +176,14 @@ class Method(ABC):
     def initial(self, theta: Tensor) -> State:
         """Return the state before the first step from the parameters θ [size]."""
 
+    def restarted(self, theta: Tensor, state: State) -> State:
+        """Return the state for parameters θ [size] that were not reached by the steps from ``state``."""
+        return self.initial(theta)
+
+    def searches(self, state: State) -> bool:
+        """Return whether the next step searches for lower J; False for a step of a Markov chain."""
+        return True
+
     @abstractmethod
     def step(
         self, theta: Tensor, state: State, closure: Closure, learning_rate: float, same: bool

@@ -19,7 +19,7 @@ from vpinn.optimization.broyden import Broyden
 from vpinn.optimization.evolution import Evolution
 from vpinn.optimization.exchange import compressor_for
 from vpinn.optimization.gauss_newton import GaussNewton
-from vpinn.optimization.langevin import Langevin
+from vpinn.optimization.langevin import Langevin, LangevinOnAll
 from vpinn.optimization.lbfgs import Lbfgs
 from vpinn.optimization.method import Adam, Method, Sgd
 from vpinn.optimization.planned import Plan
@@ -49,7 +49,7 @@ METHODS: Final[Mapping[str, Callable[[Settings], Method | Direct]]] = Extended(
         "adam": lambda settings: Adam(),
         "sgd": lambda settings: Sgd(settings.solver.momentum),
         "lbfgs": lambda settings: Lbfgs(),
-        "langevin": lambda settings: Langevin(
+        "langevin": lambda settings: (LangevinOnAll if settings.batch.size == "full" else Langevin)(
             settings.solver.temperature,
             settings.solver.steps or Langevin.steps,
             settings.solver.seed,

@@ -93,7 +93,7 @@ class Rules:
             method: method that takes the steps.
         """
         judge, due = self.judge(training), training.step % EVERY[method.curved] == 0 or training.idle
-        if judge is None or not due:
+        if judge is None or not due or not method.searches(training.state):
             return
         theta, before = training.theta, training.rule
         seen, finer = self.at(training).value(theta), judge.value(theta)
@@ -112,7 +112,7 @@ class Rules:
         if (judge := self.judge(training)) is not None:
             training.rule = replace(training.rule, finer=judge.value(theta))
         training.theta = theta
-        training.state = method.initial(theta)
+        training.state = method.restarted(theta, training.state)
         training.idle = 0
         training.anchor, training.best = (theta, training.state), (theta, finer)
 
