@@ -6,10 +6,10 @@ In goes a `Solution`; out comes the same solution with errors, error estimate an
 2. `errors`: the true error, if an exact solution or reference values are given; `finite_elements` compares with elements.
 3. `residual`, `correction`, `features` → `estimate`: the error estimate, the distance of the solution to its correction in a
    richer space (finite elements of higher degree, or fresh random features).
-4. `adequacy`, `data`, `clashes`, `carried`, `cauchy`, `geometry`, `free`, `local_size`, `pieces`, `missing`, `definite`,
-   `uniqueness`, `resonance`: the checks of quadrature and test functions, of the data between the points, of boundary values
-   that disagree, that are missing or that the equation does not carry, of the mesh against the true shape, of uniqueness, and
-   of energies without a least value.
+4. `adequacy`, `data`, `boundary_data`, `clashes`, `carried`, `cauchy`, `geometry`, `free`, `local_size`, `pieces`, `missing`,
+   `definite`, `uniqueness`, `resonance`: the checks of quadrature and test functions, of the data between the points, of
+   boundary values that disagree, that are missing or that the equation does not carry, of the mesh against the true shape, of
+   uniqueness, and of energies without a least value.
 5. `effectivity`: the error estimate against the true error; `quantities`: integrals and further fields that the problem file
    asks for, with their errors.
 6. `drawn`: the same quantities on a random part of the cells, for meshes with very many cells.
