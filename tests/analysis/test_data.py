@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from vpinn.analysis.data import resolved_data, unseen_data
-from vpinn.domain import CellPoints, Mesh, PointSet, interval, rectangle
+from vpinn.domain import CellPoints, FacetPoints, Mesh, PointSet, interval, rectangle
 from vpinn.objective import make_objective
 from vpinn.problem import Problem, make_problem
 from vpinn.trial import make_trial
 
 LINE, SQUARE = interval(cells=8), rectangle(cells=6, cell="quadrilateral")
 ENERGY = "0.5*k*inner(grad(u), grad(u))*dx - f*u*dx"
+SPIKE = "exp(-((x - 0.3721)/0.002)**2)"
 
 
 def rules_of(problem: Problem) -> list[PointSet]:
@@ -49,6 +50,15 @@ def told(mesh: Mesh, k: str = "1", f: str = "1", **sections: Any) -> str:
         pytest.param(SQUARE, {"f": "conditional(lt(x + y/3, 0.6), 1, 0)"}, "of the source escapes", id="source that jumps"),
         pytest.param(interval(cells=17), {"k": "conditional(lt(x, 0.5), 1, 10)"}, "jumps inside a cell near x = 0.5", id="joint"),
         pytest.param(SQUARE, {"k": "conditional(lt(x + y/3, 0.6), 1, 2)"}, "jumps inside a cell", id="oblique joint"),
+        pytest.param(
+            SQUARE,
+            {"boundary": [{"on": "top", "value": SPIKE}]},
+            "boundary value escapes the points, most near x = 0.4",
+            id="value",
+        ),
+        pytest.param(
+            SQUARE, {"energy": f"{ENERGY} - {SPIKE}*u*ds('top')"}, "of the boundary flux escapes the points, most near", id="flux"
+        ),
     ],
 )
 def test_what_the_points_do_not_see(mesh: Mesh, data: dict[str, str], words: str) -> None:
@@ -63,6 +73,8 @@ def test_what_the_points_do_not_see(mesh: Mesh, data: dict[str, str], words: str
         pytest.param(SQUARE, {"k": "1 + 0.9*sin(6*pi*x)*sin(6*pi*y)"}, id="coefficient that oscillates"),
         pytest.param(SQUARE, {"f": "abs(x - 0.55)"}, id="kink"),
         pytest.param(SQUARE, {"f": "1e9*exp(x)", "k": "1e-6*exp(-y)"}, id="units"),
+        pytest.param(SQUARE, {"boundary": [{"on": "all", "value": "sin(9*x)*abs(y - 0.3)"}]}, id="values"),
+        pytest.param(SQUARE, {"energy": f"{ENERGY} - conditional(lt(x, 0.5), 1, 3)*u*ds"}, id="flux that jumps between facets"),
     ],
 )
 def test_what_they_see(mesh: Mesh, data: dict[str, str]) -> None:
@@ -114,6 +126,23 @@ def test_cells_are_bisected_until_a_rule_sees_the_data() -> None:
     assert abs(load(LINE) - 1.0) > 0.2
     assert load(fine) == pytest.approx(1.0, abs=1e-3)
     assert fine.n_cells < 40
+
+
+def test_cells_are_bisected_until_they_see_boundary_values() -> None:
+    """A spike on one side; the integral of what elements have there is that of the spike."""
+    problem = make_problem(
+        rectangle(cells=6),
+        unknowns={"u": "scalar"},
+        energy=ENERGY,
+        boundary=[{"on": "top", "value": SPIKE}],
+        expressions={"k": "1", "f": "0"},
+    )
+    fine = resolved_data(problem, lambda mesh: CellPoints(mesh, 6)).domain
+    assert isinstance(fine, Mesh)
+    points = FacetPoints(fine, fine.facets("top"), 6)
+    taken = points.take(range(points.size))
+    seen = taken.w @ np.exp(-(((taken.x[:, 0] - 0.3721) / 0.002) ** 2))
+    assert seen == pytest.approx(0.002 * np.sqrt(np.pi), rel=1e-3)
 
 
 def test_data_that_are_seen_leave_the_mesh_as_it_is() -> None:

@@ -181,6 +181,8 @@ def found(domain: Any, sections: dict[str, Any]) -> str:
 
 
 LONG = ("plate without moments", "cube without top and bottom")
+MISSING = (*LONG, "harmonic, one side")
+"""Problems that are refused before the work, see ``missing``."""
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow) if name in LONG else name for name in OPEN])
@@ -203,7 +205,12 @@ def test_runs_by_default(name: str) -> None:
     Of a body that nothing holds, with loads that balance, elements take the motions out and say so.
     """
     domain, sections, *_ = (OPEN | UNIQUE)[name]
-    metrics = solve(make_problem(domain, **{"unknowns": {"u": "scalar"}, **sections}), threads=1).metrics
+    problem = make_problem(domain, **{"unknowns": {"u": "scalar"}, **sections})
+    if name in MISSING:
+        with pytest.raises(InputError, match="not unique, one solution of many"):
+            solve(problem, threads=1)
+        return
+    metrics = solve(problem, threads=1).metrics
     accused = any(check.startswith("uniqueness") for check in metrics["checks"])
     if name in ("free body", "solid on its bottom"):
         assert not metrics["checks"]

@@ -9,7 +9,7 @@ import pytest
 
 import vpinn
 from vpinn.errors import InputError
-from vpinn.families import Family, FamilyStage, judge, solve_in_stages, unused
+from vpinn.families import Family, FamilyStage, judge, resonant, solve_in_stages, unused
 from vpinn.finite_elements import relative_errors, solve_fem
 from vpinn.problem import Problem, member
 
@@ -58,6 +58,23 @@ def test_bounds_hold_on_members_not_used(stated: dict[str, Any], coercive: bool,
     found = judge(stage, unused(problem.parameters, 6, np.random.default_rng(7)))
     assert all(1.0 - 1e-6 <= one.effectivity <= largest for one in found), [one.effectivity for one in found]
     assert max(one.bound for one in found) <= 1e-3
+    assert resonant(stage.chosen.space, problem.parameters) is None
+
+
+@pytest.mark.parametrize(("k", "at"), [([5.0, 15.0], np.pi**2), ([50.0, 70.0], None)])
+def test_a_resonance_between_members_is_found(k: list[float], at: float | None) -> None:
+    """−u″ − ku = 1 has no solution at k = π², which no member that is solved hits, and one for every k between 4π² and 9π²."""
+    stated = {
+        "domain": {"shape": "interval", "cells": 4},
+        "unknowns": {"u": "scalar"},
+        "parameters": {"k": k},
+        "weak": "Dx(u, 0)*Dx(v, 0)*dx - k*u*v*dx - v*dx",
+        "boundary": [{"on": "all", "value": 0}],
+    }
+    problem, stage, _ = solved(stated, 1e-4)
+    assert problem.parameters is not None
+    found = resonant(stage.chosen.space, problem.parameters)
+    assert found is None if at is None else found == pytest.approx([at], rel=1e-5)
 
 
 @pytest.mark.parametrize("stated", [BLOCK, WAVES], ids=["block", "waves"])

@@ -6,9 +6,10 @@ In goes a `Solution`; out comes the same solution with errors, error estimate an
 2. `errors`: the true error, if an exact solution or reference values are given; `finite_elements` compares with elements.
 3. `residual`, `correction`, `features` → `estimate`: the error estimate, the distance of the solution to its correction in a
    richer space (finite elements of higher degree, or fresh random features).
-4. `adequacy`, `data`, `clashes`, `carried`, `cauchy`, `geometry`, `free`, `local_size`, `pieces`, `definite`, `uniqueness`,
-   `resonance`: the checks of quadrature and test functions, of the data between the points, of boundary values that disagree or
-   that the equation does not carry, of the mesh against the true shape, of uniqueness, and of energies without a least value.
+4. `adequacy`, `data`, `boundary_data`, `clashes`, `carried`, `cauchy`, `geometry`, `free`, `local_size`, `pieces`, `missing`,
+   `definite`, `uniqueness`, `resonance`: the checks of quadrature and test functions, of the data between the points, of
+   boundary values that disagree, that are missing or that the equation does not carry, of the mesh against the true shape, of
+   uniqueness, and of energies without a least value.
 5. `effectivity`: the error estimate against the true error; `quantities`: integrals and further fields that the problem file
    asks for, with their errors.
 6. `drawn`: the same quantities on a random part of the cells, for meshes with very many cells.
@@ -29,6 +30,7 @@ from vpinn.analysis.errors import TrueError, independent_points, reference_error
 from vpinn.analysis.estimate import Estimate, Estimator, make_estimator
 from vpinn.analysis.geometry import kink
 from vpinn.analysis.marking import concentrated, refined
+from vpinn.analysis.missing import missing_conditions
 from vpinn.analysis.monitor import WATCHED_DEGREE, make_monitor, true_error
 from vpinn.analysis.quantities import field_errors, quantities_of
 from vpinn.analysis.stages import StageEstimators
@@ -57,6 +59,7 @@ __all__ = [
     "kink",
     "make_estimator",
     "make_monitor",
+    "missing_conditions",
     "quantities_of",
     "reference_errors",
     "refined",

@@ -23,6 +23,7 @@ from vpinn.analysis.errors import TrueError, independent_points, reference_error
 from vpinn.analysis.estimate import Estimate, Estimator
 from vpinn.analysis.finite_elements import compare_with_finite_elements
 from vpinn.analysis.geometry import kink
+from vpinn.analysis.missing import missing_conditions
 from vpinn.analysis.pieces import loose_piece
 from vpinn.analysis.quantities import field_errors, quantities_of
 from vpinn.analysis.resonance import close_to_resonance
@@ -217,8 +218,8 @@ def _others(solution: Solution, loss: float | None, unique: bool, relative: floa
     """
     if solution.problem.bounds or solution.problem.supports:
         return ""
-    if loose := loose_piece(solution.problem):
-        return loose
+    if told := loose_piece(solution.problem) or missing_conditions(solution.problem):
+        return str(told)
     if unique_by_signs(solution.problem) or (relative > 1.0 and not is_linear(solution.problem)):
         return ""
     free = None if unique else free_functions(solution.problem, solution.trial, solution.theta, loss)

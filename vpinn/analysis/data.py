@@ -24,6 +24,7 @@ import ufl
 from numpy.typing import NDArray
 from ufl.core.expr import Expr
 
+from vpinn.analysis.boundary_data import boundary_shares
 from vpinn.analysis.flux import measured
 from vpinn.domain import BISECTED, CellPoints, Inside, Mesh, Points, PointSet, bisect, gauss
 from vpinn.errors import InputError
@@ -33,6 +34,8 @@ from vpinn.objective.integrands import Integrands
 from vpinn.problem import Problem, Stated
 
 Array = NDArray[np.float64]
+WHAT = ("source", "coefficient", "boundary flux", "boundary value")
+"""What points may miss."""
 UNSEEN = 1e-3
 """Share of the data missed by the points above which it is reported; for resolved data it is 1e-9 and less."""
 JUMPS = 3e-3
@@ -67,7 +70,7 @@ class Unseen:
 
     Attributes:
         share: missed share of the weighted integral of |a| or |B|, whichever share is larger, dimensionless; 1 for a jump.
-        what: what is missed: "source", "coefficient", or "jump" of a coefficient inside a cell.
+        what: what is missed, one of ``WHAT``, or "jump" of a coefficient inside a cell.
         at: mean of the nodes of the cell that misses most [d].
     """
 
@@ -113,11 +116,11 @@ def unseen_data(problem: Problem, points: Iterable[PointSet], kinks: bool = True
     if not totals[worst] > UNSEEN:
         return None
     cell = int(shares[worst].argmax())
-    return Unseen(float(totals[worst]), ("source", "coefficient")[worst], mesh.nodes[mesh.cells[cell]].mean(axis=0))
+    return Unseen(float(totals[worst]), WHAT[worst], mesh.nodes[mesh.cells[cell]].mean(axis=0))
 
 
 def unseen_shares(problem: Problem, rule: CellPoints) -> Array | None:
-    """Return what a rule misses of ∫a and ∫B in every cell, relative to ∫|a| and ∫|B| over the domain [2, n_cells].
+    """Return what a rule misses of ``WHAT`` at every cell, relative to its integral over domain or boundary [4, n_cells].
 
     None if the rule has too many points, or if the form has no such a and B.
     """
@@ -135,7 +138,8 @@ def unseen_shares(problem: Problem, rule: CellPoints) -> Array | None:
     (seen, _), (fine, sizes) = (data.by_cell(points) for points in (rule, CellPoints(mesh, finer, refine=halvings)))
     missed, flux = np.abs(seen - fine), np.array(data.flux, dtype=bool)
     kinds = [(missed[which].sum(axis=0), sizes[which].sum()) for which in (~flux, flux)]
-    return np.stack([each / (total if total > 0.0 else np.inf) for each, total in kinds])
+    fields = {u.name: _field(problem, u.shape) for u in problem.unknowns}
+    return np.stack([*(each / (total or np.inf) for each, total in kinds), *boundary_shares(problem, rule, fields)])
 
 
 def resolved_data(problem: Stated, rule: Callable[[Mesh], CellPoints]) -> Stated:

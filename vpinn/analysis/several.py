@@ -233,5 +233,6 @@ def _line(system: _System, one: Array, other: Array) -> str:
     where = ", ".join(f"{axis} = {value:.2g}" for axis, value in zip("xyz", place, strict=False))
     return (
         f"not unique, one solution of several: elements have another, with {names[component]} = {other[at]:.3g} at {where} where "
-        f"this one has {one[at]:.3g}; the form does not say which is meant"
+        f"this one has {one[at]:.3g}; say which is meant: bound {names[component]} by an [[obstacle]], or write a form that the "
+        "other one does not solve, such as abs(T)*T**3 instead of T**4 for a temperature that is never negative"
     )

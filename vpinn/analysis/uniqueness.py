@@ -26,7 +26,7 @@ from vpinn.features.least_squares import PILOT_ROWS, add_to_last_layer
 from vpinn.features.resolution import local_degree
 from vpinn.finite_elements import Level, expected_functions
 from vpinn.objective import Objective
-from vpinn.objective.linearisation import Rows, everything, linearise
+from vpinn.objective.linearisation import Rows, apart, everything, linearise
 from vpinn.optimization import stated_problem
 from vpinn.placement import HERE
 from vpinn.problem import Case, Problem
@@ -209,7 +209,7 @@ class _Look:
         wider = max(network, trial.network, key=lambda one: one.layers[-2])  # both are evaluated at the points taken together
         parts = everything(objective, wider) if space is not None else evenly(objective, enough)
         rows = linearise(objective, network, drawn, parts, at)
-        functions = linearise(norm, network, drawn, evenly(norm, enough)).columns
+        functions = apart(norm, network, drawn, evenly(norm, enough))
         sizes = [np.linalg.norm(part, 2) for part in (rows.columns, functions)]
         if not (np.isfinite(sizes).all() and min(sizes) > 0.0):
             raise InputError("the residual is not finite")

@@ -11,7 +11,7 @@ A family on a mesh goes in, and a `Family` comes out, whose queries cost less th
 """
 
 from vpinn.families.family import Family, unused
-from vpinn.families.judgement import WITHOUT, Judged, judge
+from vpinn.families.judgement import WITHOUT, Judged, judge, resonant
 from vpinn.families.stages import FamilyStage, solve_in_stages
 
-__all__ = ["WITHOUT", "Family", "FamilyStage", "Judged", "judge", "solve_in_stages", "unused"]
+__all__ = ["WITHOUT", "Family", "FamilyStage", "Judged", "judge", "resonant", "solve_in_stages", "unused"]

@@ -92,6 +92,11 @@ class ReducedSpace:
         """Number L + N of functions."""
         return len(self.products)
 
+    @property
+    def lifts(self) -> int:
+        """Number L of functions with prescribed shares."""
+        return int(self.gaps.shape[1])
+
     def solve(self, values: Array) -> Queried:
         """Return the solutions of S members [S, P].
 
@@ -114,7 +119,7 @@ class ReducedSpace:
         applied = np.tensordot(acting, self.represented, ([1], [1]))  # [S, R, L + N]
         residual = theta @ self.represented_sources.T + np.einsum("srj,sj->sr", applied, shares)
         norms = np.linalg.norm(residual, axis=1)
-        stability = self._stability(acting)
+        stability = self.stability(values)
         if self.energy:
             own = np.einsum("si,sij,sj->s", shares, systems, shares)
             gaps = np.tensordot(acting, self.gaps, 1)
@@ -125,12 +130,13 @@ class ReducedSpace:
         error = norms / (np.sqrt(stability) if self.energy else stability) + missed
         return Queried(shares, norms, stability, error, np.sqrt(np.maximum(own, 0.0)))
 
-    def _stability(self, theta: Array) -> Array:
-        """Return lower estimates of the stability [S], from θ of the acting terms [S, A].
+    def stability(self, values: Array) -> Array:
+        """Return lower estimates of the stability of members [S], from the values of their parameters [S, P].
 
         Where θ bounds it, α = min θ_k/θ_k(middle). Elsewhere it is the smallest singular value on the functions of the reduced
         space and the least stable modes of its members, which the least stable mode of a member between them resembles.
         """
+        theta = self.factors(values)[0][:, self.acting]
         if self.coercive:
             return np.asarray((theta / self.middle[self.acting]).min(axis=1))
         applied = np.tensordot(theta, self.tried, ([1], [1]))  # [S, R, n]

@@ -185,6 +185,32 @@ def residual_norm(objective: Objective, network: Enriched, theta: Tensor, parts:
     return float(np.linalg.norm(_all_rows(objective, network, theta, False, parts)))
 
 
+def apart(objective: Objective, network: Enriched, theta: Tensor, parts: Iterable[Part]) -> Array:
+    """Return rows whose columns have the inner products of those of ``linearise``, of equations in different unknowns each.
+
+    Equations with the same unknowns are reduced together, in their own columns alone, which is much faster.
+
+    Args:
+        objective: objective of a linear strong form.
+        network: network whose last layer varies.
+        theta: its parameters [network.size], float64.
+        parts: points to sum over, with weights ≥ 0.
+    """
+    own: dict[bytes, tuple[NDArray[np.bool_], Triangle]] = {}
+    for measure, points in filled(parts):
+        for root in _derivatives(measure, points, (network, theta), (network, theta), True)[1]:
+            rows = host(points.w.sqrt()[:, None] * root)[:, 2:]
+            used = np.asarray(rows.any(axis=0))
+            _, triangle = own.setdefault(used.tobytes(), (used, Triangle(int(used.sum()), objective.placement.group)))
+            triangle.add(rows[:, used])
+    whole = list[Array]()
+    for used, triangle in own.values():
+        reduced = triangle.reduced()
+        whole.append(np.zeros((len(reduced), network.linear)))
+        whole[-1][:, used] = reduced
+    return np.concatenate(whole)
+
+
 def _all_rows(
     objective: Objective,
     network: Enriched,

@@ -14,7 +14,7 @@ import torch
 from vpinn.analysis import TrueError, answers_of
 from vpinn.domain import CellPoints
 from vpinn.errors import InputError, VpinnError
-from vpinn.families import WITHOUT, Family, FamilyStage, Judged, judge, solve_in_stages, unused
+from vpinn.families import WITHOUT, Family, FamilyStage, Judged, judge, resonant, solve_in_stages, unused
 from vpinn.features import Elements, Reduced
 from vpinn.finite_elements import check, rule_degree, solve_fem
 from vpinn.metrics import Account, Accuracy, Metrics
@@ -130,7 +130,7 @@ class FamilyStrategy(Staged):
             },
         )
         solution = answered(family, family.parameters.center)
-        metrics = Metrics(account, Metrics.of(solution.metrics).judged(_checks(stage, judged)).accuracy)
+        metrics = Metrics(account, Metrics.of(solution.metrics).judged(_checks(stage, family, judged)).accuracy)
         return dataclasses.replace(solution, metrics=metrics, history=training.history.table)
 
 
@@ -192,13 +192,17 @@ def _entry(family: Family, judged: Judged) -> dict[str, Any]:
     return {"values": values, "bound": judged.bound, "error": judged.error, "effectivity": judged.effectivity, **exact}
 
 
-def _checks(stage: FamilyStage, judged: list[Judged]) -> list[str]:
+def _checks(stage: FamilyStage, family: Family, judged: list[Judged]) -> list[str]:
     """Return the checks that a family fails, one line each."""
     found = []
     if not stage.relative <= UNRESOLVED:
         hint = "; a member may have no solution, as at resonance" if stage.relative > WITHOUT else ""
         found.append(
             f"family: the largest bound over the range is {stage.relative:.1e}; refine the mesh, or narrow the range{hint}"
+        )
+    if (alone := resonant(family.space, family.parameters)) is not None:
+        found.append(
+            f"family: at {family.parameters.told(alone)} a member has no solution or many, as at resonance; narrow the range"
         )
     missed = [one for one in judged if one.effectivity < 0.5]
     if missed:

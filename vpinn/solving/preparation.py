@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vpinn.analysis import independent_points
+from vpinn.analysis import independent_points, missing_conditions
 from vpinn.domain import LagrangeSpace, hanging_node, touching_parts
 from vpinn.errors import InputError
 from vpinn.features import PILOT, Elements, LeastSquares, Objectives, objective_for
@@ -122,6 +122,7 @@ def prepare(
     _check_parts(problem)
     _check_exact(problem)
     check_balance(problem)
+    _check_conditions(problem)
     if (fem := problem.settings.reference.fem) is not None:
         check_finite_elements(problem, fem.degree, fem.refine)
     *others, last = candidates(problem, settings)
@@ -133,6 +134,17 @@ def prepare(
             refused = refused or error.message
     found = _prepare(problem, settings, last, placement, trains, origin)
     return dataclasses.replace(found, reason=reason(problem, settings, last, refused))
+
+
+def _check_conditions(problem: Problem) -> None:
+    """Refuse a strong form that lacks conditions on a part of the boundary, so that it has many solutions.
+
+    Raises:
+        InputError: There is such a part; the message says where it is.
+    """
+    missing = missing_conditions(problem)
+    if missing is not None and not missing.elsewhere:
+        raise InputError(str(missing), problem.where("form", problem.formulation.name))
 
 
 def _check_parts(problem: Problem) -> None:
