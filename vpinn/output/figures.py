@@ -121,7 +121,7 @@ def _figure_of(solution: Solution, scene: Scene, fields: dict[str, Array], title
     names, told = list(values), _eigenvalues(solution)
     shown, axes = _grid(scene, names, title)
     for name, row in zip(names, axes, strict=False):
-        tones = colours(values[name], singular)
+        tones = colours(values[name], scene.shares if singular else None)
         painted = scene.draw(row, values[name], tones, exact.get(name))
         _name(shown, scene, row, name + told.get(name, ""), painted)
     if scene.panels != 3 and len(exact) and painted is None:
