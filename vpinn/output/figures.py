@@ -68,7 +68,7 @@ def draw(solution: Solution, directory: Path) -> list[Path]:
             "learning": learned_figure(solution),
             "estimate": estimate_figure(solution, scene),
             "convergence": convergence_figure(solution),
-            "quadrature": quadrature_figure(problem.domain, objective.measures),
+            "quadrature": quadrature_figure(problem.domain, objective.measures, solution.metrics.get("quadrature_points")),
         }
         return write_figures(drawn, directory)
 
