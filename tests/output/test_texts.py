@@ -177,7 +177,7 @@ def test_report_is_one_safe_page(solved: Solved, tmp_path: Path) -> None:
     assert {Path(path).exists() for path in files.values()} == {True}
     page = (tmp_path / "report.html").read_text()
     assert "<title>A $quare &amp; &lt;b&gt;</title>" in page
-    assert page.count("data:image/png;base64,") == 5
+    assert page.count("data:image/png;base64,") == 6
     assert not re.search(r'(src|href)="(?!data:)', page)
 
 

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from vpinn.domain import Domain
 from vpinn.objective import Resolution, make_objective
 from vpinn.output.canvas import make_canvas
+from vpinn.output.conditions import conditions_figure
 from vpinn.output.convergence import convergence_figure
 from vpinn.output.curves import Line, Sections
 from vpinn.output.formats import component_names
@@ -60,6 +61,7 @@ def draw(solution: Solution, directory: Path) -> list[Path]:
     with styled():
         scene = make_scene(problem.domain)
         drawn = {
+            "conditions": conditions_figure(problem),
             "solution": solution_figure(solution, scene),
             "fields": fields_figure(solution, scene),
             "vector": vector_figure(solution, scene),

@@ -12,14 +12,17 @@ from typing import Any
 from vpinn.errors import StorageError
 from vpinn.output.extremes import extreme_rows
 from vpinn.output.tables import FAILED, Rows, failed_checks, solution_rows
+from vpinn.output.typeset import equations
 from vpinn.output.verdict import verdict
 from vpinn.output.viewer import viewer
 from vpinn.problem import Problem
 from vpinn.solution import Solution
+from vpinn.solution_in_time import SolutionInTime
 from vpinn.storage import read_regular, write_atomic
 from vpinn.text import escaped
 
 CAPTIONS = {
+    "conditions": "Boundary conditions",
     "solution": "Solution",
     "fields": "Further fields",
     "vector": "Deformation or flow",
@@ -98,7 +101,12 @@ def write_report(solution: Solution, folder: Path) -> Path:
     mark = "failed" if failed else "passed"
     parts = [f'<p class="verdict {mark}">{_shown(verdict(solution))}</p>']
     parts += [f"<h2>Checks that failed</h2>\n<ul>\n{failed}</ul>"] if failed else []
-    parts += [_table(solution_rows(solution)), f"<h2>Smallest and largest values</h2>\n{_table(extreme_rows(solution))}"]
+    posed = solution.posed if isinstance(solution, SolutionInTime) else solution.problem
+    parts += [
+        _table(solution_rows(solution)),
+        f"<h2>Equations</h2>\n{equations(posed)}",
+        f"<h2>Smallest and largest values</h2>\n{_table(extreme_rows(solution))}",
+    ]
     parts += [viewer(solution)]
     for name, heading in CAPTIONS.items():
         picture = _read(folder / "figures" / f"{name}.png")
