@@ -12,10 +12,10 @@ from typing import Any
 from vpinn.errors import StorageError
 from vpinn.output.extremes import extreme_rows
 from vpinn.output.tables import FAILED, Rows, failed_checks, solution_rows
-from vpinn.output.typeset import equations
 from vpinn.output.verdict import verdict
 from vpinn.output.viewer import viewer
 from vpinn.problem import Problem
+from vpinn.problem.typeset import equations
 from vpinn.solution import Solution
 from vpinn.solution_in_time import SolutionInTime
 from vpinn.storage import read_regular, write_atomic

@@ -19,7 +19,7 @@ settings of its solution. Every mistake of the user raises an `InputError` of on
 4. `build` puts it together, `reader` holds `read_problem` and `make_problem`; start reading there.
 
 `functions` lists what expressions may call; `template` and `worked` provide files to start from; `wording` phrases errors;
-`evaluable` is the interface of all solutions.
+`typeset` writes equations for pages; `evaluable` is the interface of all solutions.
 """
 
 from vpinn.problem.answers import Answers

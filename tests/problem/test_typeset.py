@@ -12,7 +12,7 @@ import pytest
 import vpinn
 from vpinn.output.conditions import conditions_figure
 from vpinn.output.style import styled
-from vpinn.output.typeset import equations, typeset
+from vpinn.problem.typeset import equations, typeset
 
 PROBLEMS = Path(__file__).parents[2] / "problems"
 
@@ -56,7 +56,9 @@ def test_every_worked_example_is_typeset() -> None:
         tree = ET.fromstring(page)
         assert len(tree.findall("tr")) >= 1 + len(problem.source.data.get("expressions", ()))
     assert "<mi>λ</mi>" in equations(vpinn.read_problem(PROBLEMS / "drum.toml"))
-    assert "<code>" in equations(vpinn.read_problem(PROBLEMS / "poisson_10d.toml"))
+    tenfold = vpinn.read_problem(PROBLEMS / "poisson_10d.toml")
+    assert "<code>" in equations(tenfold)
+    assert tenfold._repr_html_() == f"<p><b>Poisson in ten dimensions</b></p>{equations(tenfold)}"
 
 
 @pytest.mark.parametrize("cell", ["quadrilateral", "tetrahedron"])

@@ -1,4 +1,4 @@
-"""The equations of a problem typeset for its report: text of the problem file → MathML, which browsers show without a library."""
+"""Equations typeset for reports and notebooks: text of a problem file → MathML, which browsers show without a library."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from vpinn.problem import Problem
+from vpinn.problem.problem import Problem
 
 LONGEST = 1_500
 """Number of characters up to which a text is typeset; longer ones are shown as they are."""
