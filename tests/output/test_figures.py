@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from collections.abc import Callable
@@ -11,10 +12,13 @@ import numpy as np
 import pytest
 from matplotlib.colors import LogNorm
 
+from vpinn.domain import CellPoints, rectangle
+from vpinn.objective import make_objective
 from vpinn.optimization import COLUMNS
 from vpinn.output import draw
 from vpinn.output.convergence import convergence_figure
 from vpinn.output.figures import components_of, error_figure, make_scene, solution_figure
+from vpinn.output.quadrature import quadrature_figure
 from vpinn.output.style import colours, magnitudes, power_of_ten, styled
 from vpinn.solution import Solution
 
@@ -116,6 +120,33 @@ def test_elements_are_drawn_without_the_features_before_them(solved: Solved) -> 
         assert len(shown.axes) == 2
         (line,) = shown.axes[0].lines
         assert line.get_xdata().tolist() == [3, 4]
+
+
+def test_residuals_at_other_points_are_not_joined(solved: Solved) -> None:
+    history = np.full((4, len(COLUMNS)), np.nan)
+    for name, values in (("step", [1, 2, 3, 4]), ("residual", [0.5, 0.4, 0.9, 0.1]), ("batch_size", [20, 20, 50, 50])):
+        history[:, COLUMNS.index(name)] = values
+    with styled():
+        shown = convergence_figure(replace(solved("square"), history=history, metrics={"method": "least-squares"}))
+    assert shown is not None
+    (line,) = shown.axes[0].lines
+    np.testing.assert_array_equal(line.get_xdata(), [1, 2, np.nan, 3, 4])
+
+
+@pytest.mark.parametrize(
+    ("used", "title"),
+    [
+        (None, r"Quadrature: \d+ points inside \(36 "),
+        (4 * 25, r"Quadrature: 100 points inside \(25 per cell\)"),
+        (7, "Mesh: 4 cells"),
+    ],
+)
+def test_points_are_those_that_the_table_tells(solved: Solved, used: int | None, title: str) -> None:
+    solution = solved("square")
+    mesh, objective = rectangle(cells=2, cell="quadrilateral"), make_objective(solution.problem, solution.trial)
+    measures = [replace(measure, points=CellPoints(mesh, 10)) for measure in objective.measures[:1]]
+    shown = quadrature_figure(mesh, measures, used)
+    assert re.match(title, shown.get_suptitle())
 
 
 def test_colours_follow_the_sign() -> None:

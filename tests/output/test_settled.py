@@ -62,7 +62,7 @@ def test_what_a_run_would_settle() -> None:
         ({"size": 20, "finish": 0.25}, "20 points per step, constant size, and all points in the last 25 % of the steps"),
     ):
         setup = prepare(problem(**batch))
-        rows = dict(problem_rows(setup.problem, setup.trial, setup.objective, setup.plan, 1e6))
+        rows = dict(problem_rows(setup.problem, [setup.trial], setup.objective, setup.plan, 1e6))
         assert rows["batch"].startswith(words)
     assert planned(prepare(problem(size=20)).plan) == ""
     assert settled_rows({}) == []

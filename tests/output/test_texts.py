@@ -165,10 +165,10 @@ def test_what_a_run_would_do(solved: Solved) -> None:
     problem = solved("square").problem
     setup = prepare(problem)
     trial, objective, plan = setup.trial, setup.objective, setup.plan
-    rows = dict(problem_rows(problem, trial, objective, plan, 4e8))
+    rows = dict(problem_rows(problem, [trial], objective, plan, 4e8))
     assert rows["domain"].startswith("9 cells (quadrilateral, order 1), 16 nodes")
     assert rows["network"] == "2 → 5 → 1, tanh; 21 parameters"
-    assert rows["memory"] == "about 400 MB"
+    assert rows["memory"] == "up to about 400 MB"
     assert estimate_memory(objective, objective) > estimate_memory(objective, None) > 1e8
 
 
@@ -177,7 +177,7 @@ def test_report_is_one_safe_page(solved: Solved, tmp_path: Path) -> None:
     assert {Path(path).exists() for path in files.values()} == {True}
     page = (tmp_path / "report.html").read_text()
     assert "<title>A $quare &amp; &lt;b&gt;</title>" in page
-    assert page.count("data:image/png;base64,") == 5
+    assert page.count("data:image/png;base64,") == 6
     assert not re.search(r'(src|href)="(?!data:)', page)
 
 
@@ -219,12 +219,12 @@ def test_least_squares_says_what_it_will_do() -> None:
             {"shape": "rectangle", "cells": 2}, unknowns={"u": "scalar"}, strong="-div(grad(u)) - 1", **sections
         )
         setup = prepare(problem)
-        assert expected in dict(problem_rows(problem, setup.trial, setup.objective, setup.plan, 4e8))["network"]
+        assert expected in dict(problem_rows(problem, [setup.trial], setup.objective, setup.plan, 4e8))["network"]
     problem = make_problem(
         {"shape": "rectangle", "cells": 2}, unknowns={"u": "scalar"}, strong="-div(grad(u)) - 1", network={"layers": [9]}
     )
     setup = prepare(problem)
-    rows = dict(problem_rows(problem, setup.trial, setup.objective, setup.plan, 4e8))
+    rows = dict(problem_rows(problem, [setup.trial], setup.objective, setup.plan, 4e8))
     assert rows["not used"] == "network.layers: least-squares takes no such setting"
 
 

@@ -47,6 +47,9 @@ def test_the_command_prints_brackets_as_they_are(capsys: pytest.CaptureFixture[s
         ("norm(grad(u))", "write sqrt(inner(a, a)) for the length"),
         ("np.sin(u)", "'np.sin(u)': leave out 'np.'; 'vpinn functions' lists what expressions may call"),
         ("u.dx(0)", "write Dx(u, i) for u.dx(i)"),
+        ("u_y*v", "'u_y': write Dx(u, 1) for the derivative"),
+        ("sigma(u)", "'sigma(u)': it is no function; define sigma = '…' of the unknowns in [expressions]"),
+        ("grad(u) = v", "an expression has no =; bring all terms to one side, as in a - b for a = b"),
     ],
 )
 def test_what_other_languages_write(text: str, message: str, scope: Scope) -> None:
@@ -82,11 +85,37 @@ def test_names_with_a_meaning_are_refused_with_it(name: str, meaning: str) -> No
 def test_all_mistakes_are_told_at_once(write: Callable[[str], Path], capsys: pytest.CaptureFixture[str]) -> None:
     """One line each, in the order of the file."""
     form = '[unknowns]\nu = "scalar"\n[form]\nweak = "v*dx"\n[solver]\nsteps = 0\n'
-    path = write(f'titel = "a"\n[domain]\nshape = "rectangel"\n{form}')
-    assert main(["check", str(path)]) == 2
+    assert main(["check", str(write(f'titel = "a"\n[domain]\nshape = "rectangel"\n{form}'))]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert [re.sub(r".*?toml:(\d+): .*", r"\1", line) for line in lines] == ["1", "3", "9"]
     assert "did you mean 'rectangle'?" in lines[1]
+
+
+TEXTS = """[domain]
+shape = "rectangle"
+[unknowns]
+u = "scalar"
+[expressions]
+g = "sin(x"
+k = "2*g"
+[form]
+weak = "inner(grad(u), grad(v))*dx - q*v*dx"
+[[boundary]]
+on = "botom"
+value = "g*z"
+[output]
+fields = { flux = "-kk*grad(u)" }
+quantities = { mean = "u" }
+"""
+
+
+def test_mistakes_in_all_texts_are_told_at_once(write: Callable[[str], Path], capsys: pytest.CaptureFixture[str]) -> None:
+    """What only follows from another mistake is not."""
+    assert main(["check", str(write(TEXTS))]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert [re.sub(r".*?toml:(\d+): ([a-z0-9.]*): .*", r"\1 \2", line) for line in lines] == [
+        "6 expressions.g", "9 form.weak", "11 boundary.0.on", "14 output.fields.flux", "15 output.quantities.mean",
+    ]  # fmt: skip
 
 
 def test_a_mesh_may_lie_in_another_folder(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import tomllib
@@ -179,6 +180,9 @@ def test_the_schema_describes_every_setting() -> None:
         assert model["additionalProperties"] is False
         for entry in model["properties"].values():
             assert entry["description"]
+    assert schema["properties"]["domain"]["$ref"] == "#/$defs/Domain"  # no union, so that an editor marks the wrong key in it
+    assert schema["properties"]["unknowns"]["additionalProperties"]["then"] == {"$ref": "#/$defs/UnknownSection"}
+    assert '"null"' not in json.dumps(schema)
 
 
 def test_what_is_refused_as_unavailable_is_no_part_of_the_schema() -> None:

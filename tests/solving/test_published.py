@@ -100,6 +100,13 @@ def test_phases_are_shown_with_the_time_that_has_gone() -> None:
     assert nothing.getvalue() == ""
 
 
+def test_a_notebook_needs_no_widgets(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A bar would warn that ipywidgets is missing; lines are printed instead."""
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    vpinn.solve(vpinn.make_problem(**STEADY), threads=1)
+    assert re.search(r"^step 50/50  loss \S+ ", capsys.readouterr().out, re.MULTILINE)
+
+
 def test_a_run_shows_its_phases() -> None:
     text = io.StringIO()
     with TrainingProgress(Console(file=text, force_terminal=True, width=120)) as bar:

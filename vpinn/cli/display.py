@@ -121,7 +121,7 @@ def show_problem(problem: Case, device: str | None) -> None:
     from vpinn.output import as_table, estimate_memory, problem_rows
     from vpinn.placement import Placement
     from vpinn.solving import prepare
-    from vpinn.solving.expectation import expected_time
+    from vpinn.solving.expectation import expectation
 
     problem = over_time(problem)
     setup = prepare(problem, Placement.of(device, 1), trains=False)
@@ -135,5 +135,6 @@ def show_problem(problem: Case, device: str | None) -> None:
         width = widest(objectives, setup.trial, setup.plan.method.widths)
         objective, columns = objective_for(objectives, setup.trial, width), width * setup.trial.network.outputs
     memory = estimate_memory(objective, tested, curved, columns)
-    shown = problem_rows(problem, setup.trial, setup.objective, setup.plan, memory, setup.reason, expected_time(setup))
+    trials = setup.trial, *setup.others
+    shown = problem_rows(problem, trials, setup.objective, setup.plan, memory, *expectation(setup))
     print_table(as_table(shown))

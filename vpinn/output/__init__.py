@@ -7,10 +7,11 @@ In goes a `Solution`, or a run in progress; out come the files of a run folder (
               ├─ solution_rows ─ closing table ┐           (tables, settled)
               └─ write_report ────────────────┴─ report.html
 
-`publish` does all of this for a run folder (`folder`). Problems in time have `series` (files), `instants` (figures) and `film`
-(an animation in the report). `given` reads points that the user gives, `profile` draws along a line. `plans` and `formula` show a
-problem before it is solved, and `memory` what it will need; `progress` and `runs_progress` show runs in progress; `bands` and
-`noise` draw comparisons and noise reports. `style` and `backend` set up all figures.
+`publish` does all of this for a run folder (`folder`). Problems in time have `series` (files) and `instants` (figures);
+`viewer` shows a field in the report, to zoom, turn, probe and play. `given` reads points that the user gives, `profile` draws
+along a line. `plans` and `formula` show a problem before it is solved, and `memory` what it will need; `progress` and
+`runs_progress` show runs in progress; `bands` and `noise` draw comparisons and noise reports. `style` and `backend` set up all
+figures.
 """
 
 import vpinn.output.backend  # noqa: F401

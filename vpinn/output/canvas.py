@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vpinn.domain import Domain, Mesh, Points, box, interval, located_points, rectangle, refine
 from vpinn.domain.locate import invert
@@ -40,6 +41,11 @@ class Canvas:
     points: Points
     parent: Integers
 
+    @property
+    def shares(self) -> NDArray[np.float64]:
+        """Sizes of the parts of the domain that the nodes stand for, up to a factor [n]."""
+        return np.ones(len(self.points.x)) if (self.parent < 0).any() else self.points.h**self.mesh.dimension
+
 
 def make_canvas(domain: Domain, extra: int = 0) -> Canvas:
     """Return a canvas for a domain of at most three dimensions.
@@ -69,6 +75,13 @@ def select(points: Points, rows: np.ndarray) -> Points:
     """Return those points that an index array or a mask selects."""
     chosen: dict[str, Any] = {name: value[rows] for name, value in vars(points).items() if value is not None}
     return replace(points, **chosen)
+
+
+def joined(*parts: Points) -> Points:
+    """Return points one after the other; all parts have the same entries."""
+    known = [name for name, value in vars(parts[0]).items() if value is not None]
+    rows: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in known}
+    return replace(parts[0], **rows)
 
 
 def _nodes_as_points(domain: Mesh, fine: Mesh, times: int) -> Points:

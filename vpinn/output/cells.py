@@ -70,6 +70,15 @@ def vtk_facets(mesh: Mesh) -> tuple[str, Integers]:
     return found.meshio, mesh.cells[cell[:, None], closures[:, found.order][local]]
 
 
+def surface(mesh: Mesh) -> Integers:
+    """Split the boundary of a solid mesh into triangles whose vertices are nodes of the mesh [m, 3]."""
+    closures = np.array(lagrange(mesh.cell, mesh.order).entity_closure_dofs[2])
+    cell, local = mesh.boundary.T
+    facets = mesh.cells[cell[:, None], closures[local]]
+    parts: Integers = facets[:, np.array(_TRIANGLES[mesh.reference.facet_cell, mesh.order])].reshape(-1, 3)
+    return parts
+
+
 def triangles(mesh: Mesh) -> tuple[Integers, Integers]:
     """Split the cells of a plane mesh into triangles whose vertices are nodes of the mesh.
 

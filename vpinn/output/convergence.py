@@ -19,6 +19,8 @@ from vpinn.solution import Solution
 Array = NDArray[np.float64]
 WINDOW = 0.02
 """Length of the moving average over a mini-batch loss, as a share of the steps of the run."""
+STAGED = (LeastSquares.name, Elements.name, March.name)
+"""Methods that work in stages."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +35,8 @@ class Trace:
         colour: Colour of the line.
         marked: Whether values are marked by dots where there are at most 60, since they were not measured in every step.
         raw: The noisy values [m] whose moving average ``value`` is, drawn behind it; None if ``value`` is not smoothed.
+        points: Number of quadrature points at each step [m], if values at other points cannot be compared, such as residuals with
+            other test functions: they are not joined by a line. None if all can.
     """
 
     label: str
@@ -42,6 +46,7 @@ class Trace:
     colour: str
     marked: bool = False
     raw: Array | None = None
+    points: Array | None = None
 
 
 def convergence_figure(solution: Solution) -> Figure | None:
@@ -55,13 +60,13 @@ def convergence_figure(solution: Solution) -> Figure | None:
         loss, axis = _loss(columns, solution)
         rows.append((axis, [loss]))
     batch = solution.metrics.get("batch_size", "full")
-    staged = method in (LeastSquares.name, Elements.name, March.name)
+    staged = method in STAGED
     measures = (
         ("error", "relative L² error", TRUTH),
         ("estimate", "relative error estimate", INK),
         ("residual", "residual, relative to that without features", FAINT),
     )
-    watched = [_watched(columns, name, label, colour) for name, label, colour in measures]
+    watched = [_watched(columns, name, label, colour, staged) for name, label, colour in measures]
     watched = [course for course in watched if len(course.step) > 1]
     if watched:
         together = "relative error and residual" if any(course.colour == FAINT for course in watched) else "relative error"
@@ -108,13 +113,17 @@ def _loss(columns: dict[str, Array], solution: Solution) -> tuple[Trace, str]:
         least = solution.metrics.get("loss")
         value, name = loss - min(float(loss.min()), np.inf if least is None else least), "loss above its least value"
     label = f"mean of {_width(len(loss))} steps" if noisy else "loss"
-    return Trace(label, step, seconds, value, ACCENT, raw=raw), name
+    points = columns["batch_size"][there] if solution.metrics.get("method") in STAGED else None
+    return Trace(label, step, seconds, value, ACCENT, marked=points is not None, raw=raw, points=points), name
 
 
-def _watched(columns: dict[str, Array], name: str, label: str, colour: str) -> Trace:
+def _watched(columns: dict[str, Array], name: str, label: str, colour: str, staged: bool) -> Trace:
     """Return the curve of a quantity that is not measured in every step, through the steps with a value."""
     there = np.isfinite(columns[name])
-    return Trace(label, columns["step"][there], columns["seconds"][there], columns[name][there], colour, marked=True)
+    points = columns["batch_size"][there] if staged and name == "residual" else None
+    return Trace(
+        label, columns["step"][there], columns["seconds"][there], columns[name][there], colour, marked=True, points=points
+    )
 
 
 def _draw(axes: Axes, course: Trace, unit: str) -> None:
@@ -128,6 +137,9 @@ def _draw(axes: Axes, course: Trace, unit: str) -> None:
             axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
     shown = np.where(positive, course.value, np.nan) if logarithmic else course.value
     marker = "o" if course.marked and len(x) <= 60 else ""
+    if course.points is not None:
+        changes = np.flatnonzero(np.diff(course.points)) + 1
+        x, shown = np.insert(x, changes, np.nan), np.insert(shown, changes, np.nan)
     axes.plot(x, shown, color=course.colour, marker=marker, markersize=3.5, label=course.label)
     if logarithmic:
         axes.set_yscale("log")

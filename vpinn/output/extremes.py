@@ -12,7 +12,7 @@ from vpinn.output.tables import Rows
 from vpinn.solution import Solution
 
 ROUNDING = 1e-12
-"""Coordinate over the size of the domain up to which it is written as zero."""
+"""Coordinate over the size of the domain, or value over the largest one, up to which it is written as zero."""
 
 
 def extreme_rows(solution: Solution) -> Rows:
@@ -29,6 +29,7 @@ def extreme_rows(solution: Solution) -> Rows:
         for component, column in zip(component_names(name, values.shape[1:]), columns, strict=True):
             if np.isfinite(column).any():
                 low, high = int(np.nanargmin(column)), int(np.nanargmax(column))
+                column = np.where(np.abs(column) <= ROUNDING * np.nanmax(np.abs(column)), 0.0, column)
                 ends = (f"{column[k]:.6g} at ({', '.join(f'{c:.4g}' for c in x[k])})" for k in (low, high))
                 rows.append((component, " to ".join(ends)))
     return rows

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from vpinn.domain import Domain
 from vpinn.objective import Resolution, make_objective
 from vpinn.output.canvas import make_canvas
+from vpinn.output.conditions import conditions_figure
 from vpinn.output.convergence import convergence_figure
 from vpinn.output.curves import Line, Sections
 from vpinn.output.formats import component_names
@@ -60,6 +61,7 @@ def draw(solution: Solution, directory: Path) -> list[Path]:
     with styled():
         scene = make_scene(problem.domain)
         drawn = {
+            "conditions": conditions_figure(problem),
             "solution": solution_figure(solution, scene),
             "fields": fields_figure(solution, scene),
             "vector": vector_figure(solution, scene),
@@ -68,7 +70,7 @@ def draw(solution: Solution, directory: Path) -> list[Path]:
             "learning": learned_figure(solution),
             "estimate": estimate_figure(solution, scene),
             "convergence": convergence_figure(solution),
-            "quadrature": quadrature_figure(problem.domain, objective.measures),
+            "quadrature": quadrature_figure(problem.domain, objective.measures, solution.metrics.get("quadrature_points")),
         }
         return write_figures(drawn, directory)
 
@@ -121,7 +123,7 @@ def _figure_of(solution: Solution, scene: Scene, fields: dict[str, Array], title
     names, told = list(values), _eigenvalues(solution)
     shown, axes = _grid(scene, names, title)
     for name, row in zip(names, axes, strict=False):
-        tones = colours(values[name], singular)
+        tones = colours(values[name], scene.shares if singular else None)
         painted = scene.draw(row, values[name], tones, exact.get(name))
         _name(shown, scene, row, name + told.get(name, ""), painted)
     if scene.panels != 3 and len(exact) and painted is None:

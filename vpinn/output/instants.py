@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from vpinn.march import MarchedSolution
+from vpinn.output.conditions import conditions_figure
 from vpinn.output.convergence import convergence_figure
 from vpinn.output.curves import Line
 from vpinn.output.figures import components_of, error_figure, fields_figure, make_scene, solution_figure, write_figures
@@ -48,6 +49,7 @@ def draw_in_time(solution: MarchedSolution, directory: Path) -> list[Path]:
     with styled():
         scene = make_scene(solution.problem.domain)
         drawn = {
+            "conditions": conditions_figure(solution.posed),
             "solution": solution_figure(solution, scene),
             "fields": fields_figure(solution, scene),
             "vector": vector_figure(solution, scene),

@@ -36,6 +36,11 @@ class Plane(Scene):
         """The nodes of the canvas."""
         return self.canvas.points
 
+    @property
+    def shares(self) -> Array:
+        """Sizes of the parts of the domain that the nodes stand for, up to a factor [n]."""
+        return self.canvas.shares
+
     @cached_property
     def _cut(self) -> tuple[Triangulation, NDArray[np.int64]]:
         """Triangles of the canvas, and the cell of the canvas that each of them lies in."""
@@ -144,10 +149,16 @@ def outline(mesh: Mesh, nodes: Array | None = None) -> Array:
         mesh: the mesh.
         nodes: where its nodes are instead [n_nodes, 2].
     """
+    lines: Array = (mesh.nodes if nodes is None else nodes)[boundary_lines(mesh)]
+    return lines
+
+
+def boundary_lines(mesh: Mesh) -> NDArray[np.int64]:
+    """Return the nodes of the boundary's facets of a plane mesh, in order along each [n_facets, 2 or 3]."""
     element = lagrange(mesh.cell, mesh.order)
-    edges = np.array(element.entity_closure_dofs[1])[:, [0, 1] if mesh.order == 1 else [0, 2, 1]]
+    closures = np.array(element.entity_closure_dofs[1])[:, [0, 1] if mesh.order == 1 else [0, 2, 1]]
     cell, local = mesh.boundary.T
-    lines: Array = (mesh.nodes if nodes is None else nodes)[mesh.cells[cell[:, None], edges[local]]]
+    lines: NDArray[np.int64] = mesh.cells[cell[:, None], closures[local]]
     return lines
 
 

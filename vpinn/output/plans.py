@@ -20,21 +20,22 @@ from vpinn.trial import Trial
 
 
 def problem_rows(
-    problem: Case, trial: Trial, objective: Objective, plan: Plan, memory: float, reason: str = "", time: str = ""
+    problem: Case, trials: Sequence[Trial], objective: Objective, plan: Plan, memory: float, reason: str = "", time: str = ""
 ) -> Rows:
     """Return table rows about the run that a steady problem would start, for ``vpinn check``.
 
     Args:
         problem: The problem.
-        trial: Its trial space.
+        trials: Its trial space, and others that a run compares with it.
         objective: Objective that training would minimise.
         plan: Method, steps and batches of training.
-        memory: Expected peak memory [bytes].
+        memory: Memory that is needed at most [bytes].
         reason: Why the method of the plan was chosen.
         time: How long the run may take, in words; "" where that is not known.
     """
-    space = objective.test_space
-    conditions = imposed_texts([imposed(part) for part in trial.imposed])
+    space, trial = objective.test_space, trials[0]
+    conditions, *others = (imposed_texts([imposed(part) for part in one.imposed]) for one in trials)
+    conditions += [f"or {text}" for other in others for text in other if text not in conditions]
     residuals = [f"residual on {', '.join(c.on)}: penalty" for c in problem.boundary if c.residual is not None]
     layers = " → ".join(map(str, trial.network.layers))
     network = f"{layers}, {trial.network.activation}; {trial.network.size:,} parameters"
@@ -60,7 +61,7 @@ def problem_rows(
         *unused_rows(problem.settings, plan.method.name),
         *answer_rows(problem),
         *([("time", time)] if time else []),
-        ("memory", f"about {memory / 1e6:,.0f} MB"),
+        ("memory", f"up to about {memory / 1e6:,.0f} MB"),
     ]
     return rows
 

@@ -1,4 +1,4 @@
-"""Display of the progress of one run: a bar in terminals and notebooks, and a line from time to time elsewhere.
+"""Display of the progress of one run: a bar in terminals, and a line from time to time elsewhere.
 
 Methods that train by steps show the step out of how many. Direct methods (least squares, elements, march) solve in stages of
 unknown number: they show each stage when it is over, and the expected seconds of the next one if it is long.

@@ -13,7 +13,8 @@ from matplotlib.patches import Rectangle
 from mpl_toolkits.mplot3d.art3d import Line3DCollection, Poly3DCollection
 from numpy.typing import NDArray
 
-from vpinn.domain import BoundaryPart, Domain, Inside, Mesh, Points, PointSet, Region
+from vpinn.domain import BoundaryPart, CellPoints, Domain, Inside, Mesh, Points, PointSet, Region, gauss
+from vpinn.domain.quadrature import MAX_DEGREE
 from vpinn.domain.reference import Integers, lagrange
 from vpinn.objective import Measure
 from vpinn.output.planes import label_plane, outline
@@ -36,36 +37,49 @@ DOT = 7.0
 """Area of a point's dot [pt²]."""
 
 
-def quadrature_figure(domain: Domain, measures: Sequence[Measure]) -> Figure:
-    """Return a figure of the quadrature points of training: blue in the interior, red on the boundary.
+def quadrature_figure(domain: Domain, measures: Sequence[Measure], used: int | None = None) -> Figure:
+    """Return a figure of the mesh with the quadrature points of the solution: blue in the interior, red on the boundary.
 
     Args:
         domain: Mesh or hypercube.
-        measures: Integrals of the objective, whose points are drawn.
+        measures: Integrals of the objective of the problem's settings.
+        used: Number of points that the solution was found with, if known. If the objective has another number, since the method
+            chose its own, the points of the Gauss rule on cells that has this number are drawn, or none if there is no such rule.
     """
-    sets = {measure.region: measure.points for measure in measures}
-    title = "Quadrature: " + " and ".join(_counted(measure) for measure in measures)
-    if domain.mesh is None:
+    sets: Sets = {measure.region: measure.points for measure in measures}
+    title = "Quadrature: " + " and ".join(_counted(measure.region, measure.points) for measure in measures)
+    mesh = domain.mesh
+    if mesh is not None and used not in (None, sum(measure.points.size for measure in measures)):
+        fitting = (k for k in range(1, MAX_DEGREE + 1) if mesh.n_cells * len(gauss(mesh.cell, k).weights) == used)
+        degree = next(fitting, None)
+        sets = {} if degree is None else {Inside: CellPoints(mesh, degree)}
+        title = f"Quadrature: {_counted(Inside, sets[Inside])}" if sets else f"Mesh: {mesh.n_cells:,} cells"
+    if mesh is None:
         return _of_box(domain.axes, sets, title)
     draw = {1: _of_interval, 2: _of_plane, 3: _of_solid}[domain.dimension]
-    return draw(domain.mesh, sets, title)
+    return draw(mesh, sets, title)
 
 
-def _counted(measure: Measure) -> str:
+def _counted(region: type[Region], points: PointSet) -> str:
     """Return how many points an integral has, for the title."""
-    points = measure.points
-    many = f"{points.size:,} points {measure.region.place}"
-    return many if points.entities == 1 else f"{many} ({points.per_entity} per {measure.region.entity})"
+    many = f"{points.size:,} points {region.place}"
+    return many if points.entities == 1 else f"{many} ({points.per_entity} per {region.entity})"
+
+
+def _density(sets: Sets) -> int:
+    """Return the number of points per cell."""
+    return sets[Inside].per_entity if Inside in sets else 1
 
 
 def _of_interval(mesh: Mesh, sets: Sets, title: str) -> Figure:
     """Return a figure of weights over positions, with the ends of the cells marked on the axis."""
-    left = np.argsort(mesh.nodes[mesh.vertices].mean(axis=1)[:, 0])[: max(1, READABLE // 4 // sets[Inside].per_entity)]
+    left = np.argsort(mesh.nodes[mesh.vertices].mean(axis=1)[:, 0])[: max(1, READABLE // 4 // _density(sets))]
     shown = figure(7.5, 3.2, title)
     axes = shown.subplots()
-    inside = _taken(sets[Inside], left)
-    axes.vlines(inside.x[:, 0], 0.0, inside.w, color=FAINT, linewidth=0.6)
-    axes.scatter(inside.x[:, 0], inside.w, color=ACCENT, zorder=3, s=12)
+    if Inside in sets:
+        inside = _taken(sets[Inside], left)
+        axes.vlines(inside.x[:, 0], 0.0, inside.w, color=FAINT, linewidth=0.6)
+        axes.scatter(inside.x[:, 0], inside.w, color=ACCENT, zorder=3, s=12)
     ends = np.unique(mesh.nodes[mesh.vertices[left]])
     axes.plot(ends, np.zeros_like(ends), "|", color=INK, ms=12)
     part = "" if len(left) == mesh.n_cells else f"   (the first {len(left)} of {mesh.n_cells} cells)"
@@ -77,7 +91,7 @@ def _of_plane(mesh: Mesh, sets: Sets, title: str) -> Figure:
     """Return a figure of the mesh with its points; of a large mesh, the whole mesh beside an enlarged window with points."""
     low, high = mesh.bounds
     extent = high - low
-    few = int(np.clip(READABLE // sets[Inside].per_entity, LEAST, MOST))
+    few = int(np.clip(READABLE // _density(sets), LEAST, MOST))
     whole = mesh.n_cells <= few
     width = 5.6 if whole else 4.6
     height = width * float(np.clip(extent[1] / extent[0], 0.35, 1.6))
@@ -98,9 +112,9 @@ def _of_plane(mesh: Mesh, sets: Sets, title: str) -> Figure:
         window = corner, side
     cells = np.arange(mesh.n_cells) if window is None else _near(mesh.nodes[mesh.vertices], *window)
     _edges(axes, mesh, cells, 0.8)
-    axes.scatter(*_xy(_taken(sets[Inside], cells)), color=ACCENT, zorder=3, label="inside", s=DOT, linewidths=0.0)
-    if BoundaryPart in sets:
-        axes.scatter(*_xy(_taken(sets[BoundaryPart], cells)), color=TRUTH, zorder=4, label="boundary", s=DOT, linewidths=0.0)
+    for region, colour in ((Inside, ACCENT), (BoundaryPart, TRUTH)):
+        if region in sets:
+            axes.scatter(*_xy(_taken(sets[region], cells)), color=colour, zorder=3, s=DOT, linewidths=0.0)
     label_plane(axes, ("x", "y"))
     if window is not None:
         axes.set(xlim=(window[0][0], window[0][0] + window[1]), ylim=(window[0][1], window[0][1] + window[1]))
@@ -123,11 +137,12 @@ def _of_solid(mesh: Mesh, sets: Sets, title: str) -> Figure:
         ax.set(xlabel="x", ylabel="y", zlabel="z")
         ax.set_box_aspect(None if ax is axes else np.ptp(mesh.nodes, axis=0), zoom=0.85)
         ax.locator_params(nbins=4)
-    inside = _taken(sets[Inside], cells)
-    axes.scatter(*inside.x.T, color=ACCENT, s=120.0 * np.abs(inside.w) / np.abs(inside.w).max(), depthshade=False)
+    if Inside in sets:
+        inside = _taken(sets[Inside], cells)
+        axes.scatter(*inside.x.T, color=ACCENT, s=120.0 * np.abs(inside.w) / np.abs(inside.w).max(), depthshade=False)
     if BoundaryPart in sets:
         axes.scatter(*_taken(sets[BoundaryPart], cells).x.T, color=TRUTH, s=12.0, depthshade=False)
-    axes.set_title(f"{len(cells)} cells, dots by weight")
+    axes.set_title(f"{len(cells)} cells" + ", dots by weight" * (Inside in sets))
     return shown
 
 

@@ -11,16 +11,18 @@ from typing import Any
 
 from vpinn.errors import StorageError
 from vpinn.output.extremes import extreme_rows
-from vpinn.output.film import film
 from vpinn.output.tables import FAILED, Rows, failed_checks, solution_rows
 from vpinn.output.verdict import verdict
+from vpinn.output.viewer import viewer
 from vpinn.problem import Problem
+from vpinn.problem.typeset import equations
 from vpinn.solution import Solution
 from vpinn.solution_in_time import SolutionInTime
 from vpinn.storage import read_regular, write_atomic
 from vpinn.text import escaped
 
 CAPTIONS = {
+    "conditions": "Boundary conditions",
     "solution": "Solution",
     "fields": "Further fields",
     "vector": "Deformation or flow",
@@ -54,6 +56,11 @@ td {{ padding: .15rem 0; }}
 .verdict {{ font-size: 1.15rem; font-weight: 600; padding: .75rem 1rem; border-radius: .3rem; background: #e3f1e5; }}
 .verdict.failed {{ background: #fbe4e1; }}
 img {{ max-width: 100%; height: auto; background: #fff; border-radius: .3rem; }}
+.view canvas {{ width: 100%; height: min(34rem, 70vh); touch-action: none; cursor: crosshair; display: block; }}
+.view .scale {{ display: flex; gap: .75rem; align-items: center; }}
+#view-bar {{ flex: 1; height: .7rem; border-radius: .2rem; }}
+#view-frame {{ width: 60%; vertical-align: middle; }}
+#view-probe {{ font-variant-numeric: tabular-nums; }}
 pre {{ background: #f4f6f8; padding: 1rem; overflow-x: auto; font-size: .85rem; border-radius: .3rem; }}
 @media (max-width: 40rem) {{
   body {{ margin: 1rem auto; }}
@@ -94,14 +101,18 @@ def write_report(solution: Solution, folder: Path) -> Path:
     mark = "failed" if failed else "passed"
     parts = [f'<p class="verdict {mark}">{_shown(verdict(solution))}</p>']
     parts += [f"<h2>Checks that failed</h2>\n<ul>\n{failed}</ul>"] if failed else []
-    parts += [_table(solution_rows(solution)), f"<h2>Smallest and largest values</h2>\n{_table(extreme_rows(solution))}"]
+    posed = solution.posed if isinstance(solution, SolutionInTime) else solution.problem
+    parts += [
+        _table(solution_rows(solution)),
+        f"<h2>Equations</h2>\n{equations(posed)}",
+        f"<h2>Smallest and largest values</h2>\n{_table(extreme_rows(solution))}",
+    ]
+    parts += [viewer(solution)]
     for name, heading in CAPTIONS.items():
         picture = _read(folder / "figures" / f"{name}.png")
         if picture is not None:
             source = base64.b64encode(picture).decode()
             parts.append(f'<h2>{heading}</h2>\n<img alt="{heading}" src="data:image/png;base64,{source}">')
-        if name == "snapshots" and isinstance(solution, SolutionInTime) and (moving := film(solution)):
-            parts.append(moving)
     text = _read(folder / "problem.toml")
     if text is not None:
         parts.append(f"<h2>Problem file</h2>\n{_code(text.decode('utf-8', errors='replace'))}")

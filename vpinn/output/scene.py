@@ -27,6 +27,11 @@ class Scene(ABC):
     """The n points at which a field is to be evaluated, with the cells that they lie in."""
 
     @property
+    def shares(self) -> Array:
+        """Sizes of the parts of the domain that the points stand for, up to a factor [n]."""
+        return np.ones(len(self.points.x))
+
+    @property
     @abstractmethod
     def panels(self) -> int:
         """Number of axes that one scalar field takes."""

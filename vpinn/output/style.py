@@ -48,7 +48,7 @@ STYLE: Final[dict[Any, Any]] = {
     "savefig.dpi": 150,
 }
 RARE, BEYOND = 0.005, 1.0
-"""Share of the values at each end that count as few, and how far colours go beyond the others, relative to their range."""
+"""Share of the domain whose values at each end count as few; how far colours go beyond the others, relative to their range."""
 OVERSHOOT = 0.02
 """Share of the largest absolute value, dimensionless, up to which values of the other sign are taken for errors around zero."""
 
@@ -67,17 +67,21 @@ def styled() -> Iterator[None]:
         yield
 
 
-def colours(values: Array, singular: bool = False) -> tuple[str, Normalize]:
+def colours(values: Array, shares: Array | None = None) -> tuple[str, Normalize]:
     """Return a colour map and its range for values: diverging around zero if the values change sign, sequential otherwise.
 
     Args:
         values: Values to draw; those that are not finite are left out.
-        singular: Whether a few values may be infinite in truth, such as stresses at a corner: the range ends where they begin.
+        shares: If a few values may be infinite in truth, such as stresses at a corner, the size of the part of the domain that
+            each stands for: the range ends where they begin.
     """
-    finite = values[np.isfinite(values)]
+    there = np.isfinite(values)
+    finite = values[there]
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
-    if singular and len(finite):
-        first, last = np.quantile(finite, (RARE, 1.0 - RARE))
+    if shares is not None and len(finite):
+        order = np.argsort(finite)
+        below = np.cumsum(shares[there][order])
+        first, last = np.interp([RARE, 1.0 - RARE], below / below[-1], finite[order])
         low, high = max(low, first - BEYOND * (last - first)), min(high, last + BEYOND * (last - first))
     reach = max(abs(low), abs(high))
     if min(-low, high) > OVERSHOOT * reach:

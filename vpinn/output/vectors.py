@@ -42,12 +42,12 @@ def _deformed(solution: Solution, scene: Plane, name: str) -> Figure | None:
     sizes = np.linalg.norm(moved, axis=1)
     if not np.isfinite(sizes).all() or not sizes.max() > 0.0:
         return None
-    scale = _rounded(SHOWN * float(np.linalg.norm(np.ptp(mesh.nodes, axis=0))) / float(sizes.max()))
+    scale = enlargement(sizes, np.ptp(mesh.nodes, axis=0))
     values, label = sizes, f"|{name}|"
     stress = solution.derived(scene.points).get(STRESS)
     if stress is not None and stress.ndim == 1:
         values, label = stress, STRESS
-    tone, norm = colours(values, singular=True)
+    tone, norm = colours(values, scene.shares)
     width, height = scene.size
     shown = figure(width, height + 0.4, f"Deformed by {name}, enlarged {scale:g} times")
     axes = shown.subplots()
@@ -68,7 +68,7 @@ def _streamlines(solution: Solution, scene: Plane, name: str) -> Figure:
     width, height = scene.size
     shown = figure(width, height + 0.4, f"Streamlines of {name}")
     axes = shown.subplots()
-    painted = scene.draw([axes], speeds, colours(speeds, singular=True))
+    painted = scene.draw([axes], speeds, colours(speeds, scene.shares))
     lower, upper = mesh.bounds
     step = float((upper - lower).max()) / (GRID - 1)
     x, y = (np.linspace(a, b, max(2, round((b - a) / step) + 1)) for a, b in zip(lower, upper, strict=True))
@@ -82,6 +82,6 @@ def _streamlines(solution: Solution, scene: Plane, name: str) -> Figure:
     return shown
 
 
-def _rounded(scale: float) -> float:
-    """Return a factor rounded to one digit."""
-    return float(f"{scale:.0e}")
+def enlargement(sizes: Array, sides: Array) -> float:
+    """Return the factor, rounded to one digit, that makes the largest displacement visible in a domain of these sides [d]."""
+    return float(f"{SHOWN * float(np.linalg.norm(sides)) / float(sizes.max()):.0e}")

@@ -13,12 +13,13 @@ settings of its solution. Every mistake of the user raises an `InputError` of on
 2. `symbols`, `scope`, `operators`, `arithmetic` → `expression`, `translation`: text → UFL, of permitted names and operations
    only, within the sizes of `limits`.
 3. `unknown`, `formulation` (energy, weak, strong), `conditions`, `parts` (tags by conditions), `time`, `in_time`, `reference`,
-   `values`, `answers` (further fields, integrals): what sections mean. `checks`: whether a form can be solved as it is stated.
+   `values`, `answers` (further fields, integrals): what sections mean. `checks`: whether a form can be solved as it is stated;
+   `mistakes`: what is wrong with all texts of a file together.
    `substitution` puts numbers and fields in place of functions; `instant` and `space_time` make steady problems of one in time.
 4. `build` puts it together, `reader` holds `read_problem` and `make_problem`; start reading there.
 
 `functions` lists what expressions may call; `template` and `worked` provide files to start from; `wording` phrases errors;
-`evaluable` is the interface of all solutions.
+`typeset` writes equations for pages; `evaluable` is the interface of all solutions.
 """
 
 from vpinn.problem.answers import Answers

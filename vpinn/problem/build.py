@@ -31,13 +31,14 @@ from vpinn.problem.in_time import check_settings_in_time, make_initial, refuse_c
 from vpinn.problem.interfaces import BETWEEN, Sides, joined
 from vpinn.problem.inverse import Inferred, make_inferred
 from vpinn.problem.limits import check_size, check_work
-from vpinn.problem.locations import file_inside, load_domain, output_directory
+from vpinn.problem.locations import load_domain, output_directory
 from vpinn.problem.measurements import make_inverse
+from vpinn.problem.mistakes import together
 from vpinn.problem.nodal import NodalParts
 from vpinn.problem.parameters import make_parameters
 from vpinn.problem.parts import mark_parts
 from vpinn.problem.periodic import make_periodic
-from vpinn.problem.reference import read_reference
+from vpinn.problem.reference import given_reference
 from vpinn.problem.restraints import Load
 from vpinn.problem.schema import Settings, UnknownSection
 from vpinn.problem.scope import AT, Scope, make_scope
@@ -86,7 +87,7 @@ def build_problem(
         The problem with its settings.
 
     Raises:
-        InputError: a part of the problem is wrong; names the first one and its place.
+        InputError: a part of the problem is wrong; names it and its place, and has the mistakes in other texts.
     """
     if domain is None:
         if settings.domain is None:
@@ -111,53 +112,49 @@ def build_problem(
     )
     scope, parameters = make_parameters(settings, source, scope)
     scope, unknowns = _define(scope, settings, source)
-    nodal = NodalParts(settings, source, scope, unknowns, domain)
-    formulation, loads = nodal.split(_formulation(settings, source, scope, unknowns, python_form))
-    domain = _carrying(domain, formulation, loads, unknowns, scope, source)
-    exact = _exact(settings, source, scope, unknowns, inferred)
-    reference = None
-    if settings.reference.file is not None:
-        with source.located("reference", "file"):
-            span = None if settings.domain is None else settings.domain.time
-            reference = read_reference(
-                file_inside(folder, settings.reference.file), domain, {unknown.name: unknown.shape for unknown in unknowns}, span
-            )
-    with source.located("output", "directory"):
-        default = f"results/{source.path.stem if source.path else 'problem'}"
-        anywhere = source.path is None or source.place("output", "directory").startswith("--set")
-        directory = output_directory(folder, settings.output.directory or default, anywhere)
-    enrich = make_enrichment(settings, source, scope, unknowns)
-    with source.located("network", "enrich"):
-        check_work([*(part.integrand() for part in formulation.integrals.integrals()), *formulation.equations], enrich)
-    boundary = make_conditions(settings, source, scope, unknowns, domain, pieces)
-    refuse_conditions(scope, boundary, bool(loads))
-    initial = make_initial(settings, source, scope, unknowns, formulation)
-    eigen = make_eigen(settings, source, scope, unknowns, formulation, boundary)
-    problem = Case(
-        title=settings.title,
-        domain=domain,
-        settings=settings,
-        symbols=symbols,
-        unknowns=unknowns,
-        formulation=formulation,
-        boundary=boundary,
-        enrich=enrich,
-        exact={unknown.name: exact[unknown.name] for unknown in unknowns if unknown.name in exact},
-        reference=reference,
-        tags=scope.tags,
-        directory=directory,
-        source=source,
-        clock=scope.clock,
-        initial=initial,
-        periodic=make_periodic(settings, source, domain, unknowns, boundary),
-        eigen=eigen,
-        bounds=nodal.bounds(boundary, pieces),
-        supports=nodal.supports(),
-        loads=loads,
-        parameters=parameters,
-        answers=make_answers(settings, source, scope, unknowns),
-    )
-    return replace(problem, inverse=make_inverse(problem, scope, inferred, exact, folder))
+    with together(settings, source, scope, unknowns, python_form is None):
+        scope = _named(scope, settings, source)
+        nodal = NodalParts(settings, source, scope, unknowns, domain)
+        formulation, loads = nodal.split(_formulation(settings, source, scope, unknowns, python_form))
+        domain = _carrying(domain, formulation, loads, unknowns, scope, source)
+        exact = _exact(settings, source, scope, unknowns, inferred)
+        reference = given_reference(settings, source, domain, folder, unknowns)
+        with source.located("output", "directory"):
+            default = f"results/{source.path.stem if source.path else 'problem'}"
+            anywhere = source.path is None or source.place("output", "directory").startswith("--set")
+            directory = output_directory(folder, settings.output.directory or default, anywhere)
+        enrich = make_enrichment(settings, source, scope, unknowns)
+        with source.located("network", "enrich"):
+            check_work([*(part.integrand() for part in formulation.integrals.integrals()), *formulation.equations], enrich)
+        boundary = make_conditions(settings, source, scope, unknowns, domain, pieces)
+        refuse_conditions(scope, boundary, bool(loads))
+        initial = make_initial(settings, source, scope, unknowns, formulation)
+        eigen = make_eigen(settings, source, scope, unknowns, formulation, boundary)
+        problem = Case(
+            title=settings.title,
+            domain=domain,
+            settings=settings,
+            symbols=symbols,
+            unknowns=unknowns,
+            formulation=formulation,
+            boundary=boundary,
+            enrich=enrich,
+            exact={unknown.name: exact[unknown.name] for unknown in unknowns if unknown.name in exact},
+            reference=reference,
+            tags=scope.tags,
+            directory=directory,
+            source=source,
+            clock=scope.clock,
+            initial=initial,
+            periodic=make_periodic(settings, source, domain, unknowns, boundary),
+            eigen=eigen,
+            bounds=nodal.bounds(boundary, pieces),
+            supports=nodal.supports(),
+            loads=loads,
+            parameters=parameters,
+            answers=make_answers(settings, source, scope, unknowns),
+        )
+        return replace(problem, inverse=make_inverse(problem, scope, inferred, exact, folder))
 
 
 def _carrying(
@@ -198,7 +195,7 @@ def _timed(scope: Scope, settings: Settings) -> Scope:
 
 
 def _define(scope: Scope, settings: Settings, source: Source) -> tuple[Scope, tuple[Unknown, ...]]:
-    """Return the scope with unknowns, test functions and named expressions, and the unknowns."""
+    """Return the scope with unknowns and test functions, and the unknowns."""
     known = (settings.constants, settings.parameters, settings.fields, settings.infer, settings.unknowns, settings.expressions)
     taken = {name for section in known for name in section}
     unknowns: list[Unknown] = []
@@ -218,11 +215,16 @@ def _define(scope: Scope, settings: Settings, source: Source) -> tuple[Scope, tu
                 clock = scope.clock.knowing(unknown.function, scope.symbols)
                 scope, unknown = scope.timed(clock), replace(unknown, rates=clock.rates[unknown.function])
         unknowns.append(unknown)
+    return scope, tuple(unknowns)
+
+
+def _named(scope: Scope, settings: Settings, source: Source) -> Scope:
+    """Return the scope with the named expressions."""
     for name, value in settings.expressions.items():
         with source.located("expressions", name):
             stated = parse_expression(str(value), scope) if isinstance(value, str) else parse_value(value, scope)
             scope = scope.define(name, scope.symbols.named(stated) if nameable(stated, scope.symbols) else stated)
-    return scope, tuple(unknowns)
+    return scope
 
 
 def _formulation(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,12 @@ class Case(Problem):
 
     settings: Settings
     directory: Path
+
+    def _repr_html_(self) -> str:
+        """Return the problem as a notebook shows it: its title and equations."""
+        from vpinn.problem.typeset import equations
+
+        return f"<p><b>{escape(self.title)}</b></p>{equations(self)}"
 
     def replace(self, **sections: Any) -> Case:
         """Return this case with other entries in some sections, such as ``problem.replace(constants={"k": 2})``.

@@ -122,6 +122,8 @@ def _tree(text: str) -> ast.expr:
     except (RecursionError, MemoryError):
         raise InputError(DEEP) from None
     except SyntaxError as error:
+        if re.search(r"[^<>=!]=[^=]", text):
+            raise InputError("an expression has no =; bring all terms to one side, as in a - b for a = b") from None
         line = (error.lineno or 1) - 1
         lines = text.split("\n")
         column = min(max((error.offset or 2) - (2 if line == 0 else 1), 0), len(lines[min(line, len(lines) - 1)]))

@@ -74,7 +74,9 @@ FIXED = {
 SIGNS = {ast.BitXor: "write a**b for a power", ast.MatMult: "write dot(a, b) for a product of matrices"}
 """Operators of Python that users expect → what to write instead."""
 
+_NAMED = "it is no function; define sigma = '…' of the unknowns in [expressions], and write sigma without brackets"
 MEANT = {
+    **{name: _NAMED.replace("sigma", name) for name in ("sigma", "epsilon", "eps", "strain", "stress")},
     "laplace": "write div(grad(…)) for the Laplacian",
     "laplacian": "write div(grad(…)) for the Laplacian",
     "Delta": "write div(grad(…)) for the Laplacian",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,10 @@ from numpy.typing import NDArray
 from vpinn.domain import Domain, located_points
 from vpinn.errors import InputError
 from vpinn.problem.columns import places, read_columns
+from vpinn.problem.locations import file_inside
+from vpinn.problem.schema import Settings
+from vpinn.problem.source import Source
+from vpinn.problem.unknown import Unknown
 from vpinn.problem.wording import closest, printable
 
 
@@ -27,6 +32,18 @@ class ReferenceValues:
     points: NDArray[np.float64]
     values: dict[str, NDArray[np.float64]]
     outside: int
+
+
+def given_reference(
+    settings: Settings, source: Source, domain: Domain, folder: Path, unknowns: Sequence[Unknown]
+) -> ReferenceValues | None:
+    """Return the values of the true solution from a file, if the problem file names one."""
+    if settings.reference.file is None:
+        return None
+    with source.located("reference", "file"):
+        span = None if settings.domain is None else settings.domain.time
+        shapes = {unknown.name: unknown.shape for unknown in unknowns}
+        return read_reference(file_inside(folder, settings.reference.file), domain, shapes, span)
 
 
 def read_reference(

@@ -204,10 +204,30 @@ class Settings(Section):
 
 def schema_json() -> dict[str, Any]:
     """Return the JSON Schema of a problem file, for completion and checks in editors."""
-    schema = Settings.model_json_schema()
+    schema = _discriminated(Settings.model_json_schema())
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **schema,
         "title": "vpinn problem file",
         "required": ["domain", "unknowns", "form"],
     }
+
+
+def _discriminated(schema: Any) -> Any:
+    """Return a schema whose unions tell tables from other values, so that an editor marks the wrong key and not the whole table.
+
+    TOML has no null, by which pydantic states that a key may be left out.
+    """
+    if isinstance(schema, list):
+        return [_discriminated(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {name: _discriminated(part) for name, part in schema.items() if (name, part) != ("default", None)}
+    branches = [branch for branch in found.pop("anyOf", ()) if branch.get("type") != "null"]
+    tables = [branch for branch in branches if "$ref" in branch]
+    others = [branch for branch in branches if "$ref" not in branch]
+    if len(branches) == 1:
+        return {**branches[0], **found}
+    if len(tables) == 1:
+        return {**found, "if": {"type": "object"}, "then": tables[0], "else": {"anyOf": others}}
+    return {**found, "anyOf": branches} if branches else found

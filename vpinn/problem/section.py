@@ -33,7 +33,7 @@ class Added:
 
     def _check(self, name: str) -> str:
         if name not in self._further and name not in names(self._kind):
-            raise PydanticCustomError("added", "no such part")
+            raise PydanticCustomError("added", "no such part", {"names": list(names(self._kind))})
         return name
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:

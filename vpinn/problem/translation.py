@@ -22,7 +22,7 @@ from vpinn.problem.interfaces import LOST
 from vpinn.problem.limits import check_value
 from vpinn.problem.operators import CONDITIONS, CONNECTIVES, DERIVATIVES, MEASURES, SYNTAX, gradient, make_operators
 from vpinn.problem.scope import Scope
-from vpinn.problem.wording import attribute, closest, own_test, printable, shape_in_words
+from vpinn.problem.wording import attribute, closest, derivative, own_test, printable, shape_in_words
 
 _MOST_DERIVATIVES = 200
 _BINARY = {ast.Mult: multiply, ast.Div: divide, ast.Pow: power}
@@ -147,6 +147,8 @@ class Translator:
             self.fail(node, f"the domain has no coordinate {name}; it has {self.dimension}, x[0] to x[{self.dimension - 1}]")
         if meant := own_test(name, self.scope.names):
             self.fail(node, f"the test function of {name[2:]} is {meant}")
+        if meant := derivative(name, self.scope.names):
+            self.fail(node, f"write {meant} for the derivative")
         raise InputError(f"unknown name {printable(name)!r}{closest(name, [*self.scope.names, *self.operators, *SYNTAX])}")
 
     def _sum(self, node: ast.expr) -> Value:

@@ -127,14 +127,15 @@ def _describe(key: Key, found: list[ErrorDetails], data: Any) -> str:
         return f"{name} is missing; it is required"
     if "value_error" in kinds:
         return f"{name or 'problem'}: {kinds['value_error']['msg'].removeprefix('Value error, ')}"
-    found = [detail for detail in found if detail["type"] != "added"] or found  # parts of others are no list to show
-    wanted = list(dict.fromkeys(_wanted(detail) for detail in found))
+    added = [name for detail in found if detail["type"] == "added" for name in detail["ctx"]["names"]]
+    found = [detail for detail in found if detail["type"] != "added"] or found
+    wanted = list(dict.fromkeys(", ".join([_wanted(detail), *map(repr, added)]) for detail in found))
     got = found[0]["input"]
     comma = isinstance(got, str) and re.fullmatch(r"\s*[+-]?\d+,\d+([eE][+-]?\d+)?\s*", got)
     hint = f"; decimals have a point, as in {got.strip().replace(',', '.')}, without quotes" if comma else ""
     for detail in found:
         if detail["type"] == "literal_error" and isinstance(got, str):
-            choices = [choice.strip().strip("'") for choice in detail["ctx"]["expected"].replace(" or ", ", ").split(",")]
+            choices = [choice.strip().strip("'") for choice in detail["ctx"]["expected"].replace(" or ", ", ").split(",")] + added
             near = difflib.get_close_matches(got, choices, n=1, cutoff=0.6)
             hint = f"; did you mean {near[0]!r}?" if near else ""
     return f"{name} must be {' or '.join(wanted)}, got {shown(got)}{hint}"

@@ -38,6 +38,14 @@ def own_test(name: str, known: Mapping[str, Any]) -> str:
     return after if isinstance(known[after], Argument) else ""
 
 
+def derivative(name: str, known: Mapping[str, Any]) -> str:
+    """Return how the derivative is written that a name such as u_x stands for, of a known name u; "" for other names."""
+    base, _, along = name.rpartition("_")
+    if base not in known or along not in ("x", "y", "z", "t"):
+        return ""
+    return f"dt({base})" if along == "t" else f"Dx({base}, {'xyz'.index(along)})"
+
+
 def printable(text: str, length: int = 60) -> str:
     """Return at most ``length`` characters of a text, with control characters shown as ?."""
     shown = "".join(character if character.isprintable() else "?" for character in text[: length + 1].replace("\n", " "))

@@ -51,7 +51,7 @@ def solve(
         problem: what to solve.
         directory: run folder; None keeps everything in memory.
         callbacks: called with every `Event`; one that returns False after a step or stage ends the run, which is then assessed.
-        progress: whether to show a bar; by default in terminals and notebooks.
+        progress: whether to show it, as a bar in terminals and as lines elsewhere; by default in terminals and notebooks.
         report: called with the training state and its plan after every step.
         **options: method, resume, overwrite, threads, device and start, see `Options`.
 
@@ -71,6 +71,8 @@ def solve(
         field_formats(problem)
     console = Console(stderr=True)
     shown = progress if progress is not None else console.is_terminal or console.is_jupyter
+    if console.is_jupyter:  # a bar would need ipywidgets there; lines do not
+        console = Console(force_jupyter=False, force_terminal=False)
     with TrainingProgress(console, quiet=not shown) as bar:
 
         def told(training: Training, plan: Plan) -> None:
