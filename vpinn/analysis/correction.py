@@ -24,9 +24,9 @@ from vpinn.domain import FacetPoints, LagrangeSpace, node_points
 from vpinn.errors import VpinnError
 from vpinn.factors import SparseFactors
 from vpinn.finite_elements import Contact, Kernel, MixedSpace, Motion, Whole, assemble, lower, motions, solver, support_values
-from vpinn.forms import Background, components
+from vpinn.forms import Background, Field, components
 from vpinn.problem import Case
-from vpinn.trial import Evaluator, MeshField, Trial
+from vpinn.trial import Across, Evaluator, MeshField, Trial
 
 Array = NDArray[np.float64]
 ACCURATE = 1e-4
@@ -110,9 +110,11 @@ class Correction:
         if not np.linalg.norm((block @ values[free] - right)[used]) <= SOLVED * np.linalg.norm(right):
             return None
         space, rows = self.mixed.highest, self.mixed.embedded(kernel.without(values))
-        known = {count: MeshField(space, row) for count, row in zip(self.shift.counts, rows, strict=True)}
+        fields = [MeshField(space, row) for row in rows]
+        known: dict[int, Field] = dict(zip(self.shift.counts, fields, strict=True))
+        known |= {w.count(): Across(field) for w, field in zip(self.shift.opposite, fields, strict=False)}
         background = replace(self.trial.background, known={**self.trial.background.known, **known})
-        corrected = replace(self.trial, unknowns=self.shift.unknowns, background=background)
+        corrected = replace(self.trial, unknowns=self.shift.unknowns, across=self.shift.across, background=background)
         # with components of different degrees the residual is not one on the space of the highest degree
         tested = torch.from_numpy(whole.residual).view(rows.shape) if rows.size == whole.residual.size else None
         return Corrected(corrected, 0.0, tested, seen)

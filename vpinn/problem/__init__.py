@@ -29,6 +29,7 @@ from vpinn.problem.formulation import FORMULATIONS, Energy, Strong, Weak
 from vpinn.problem.functions import FUNCTIONS
 from vpinn.problem.in_time import check_settings_in_time, is_marched, output_times, refuse_several, refuse_time, stated_in
 from vpinn.problem.instant import frozen_formulation, steady_at
+from vpinn.problem.interfaces import by_interface
 from vpinn.problem.nodal import refuse_nodal
 from vpinn.problem.parameters import Parameters, refuse_single
 from vpinn.problem.periodic import matched
@@ -67,6 +68,7 @@ __all__ = [
     "Support",
     "Unknown",
     "Weak",
+    "by_interface",
     "check_settings_in_time",
     "copy_worked",
     "frozen",

@@ -155,7 +155,7 @@ def build_problem(
         supports=nodal.supports(),
         loads=loads,
         parameters=parameters,
-        answers=make_answers(settings, source, scope, unknowns),
+        answers=make_answers(settings, source, scope, unknowns, domain),
     )
     return replace(problem, inverse=make_inverse(problem, scope, inferred, exact, folder))
 
