@@ -35,7 +35,7 @@ from vpinn.problem.parameters import Parameters, refuse_single
 from vpinn.problem.periodic import matched
 from vpinn.problem.problem import Condition, Problem, Stated
 from vpinn.problem.reader import make_problem, read_problem
-from vpinn.problem.restraints import Bound, Load, Support
+from vpinn.problem.restraints import Bound, Load, Support, Tie
 from vpinn.problem.schema import Settings, schema_json
 from vpinn.problem.scope import Scope, make_scope
 from vpinn.problem.space_time import over_time
@@ -66,6 +66,7 @@ __all__ = [
     "Stated",
     "Strong",
     "Support",
+    "Tie",
     "Unknown",
     "Weak",
     "by_interface",

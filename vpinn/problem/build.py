@@ -153,6 +153,7 @@ def build_problem(
         eigen=eigen,
         bounds=nodal.bounds(boundary, pieces),
         supports=nodal.supports(),
+        ties=nodal.ties(boundary, pieces),
         loads=loads,
         parameters=parameters,
         answers=make_answers(settings, source, scope, unknowns, domain),
