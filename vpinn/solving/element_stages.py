@@ -28,8 +28,8 @@ STAGNANT = 0.5
 SECONDS = {1: 1e-5, 2: 2e-5, 3: 2.5e-5}
 """Dimension → counted seconds per function, for the solution and its error estimate on one core; in space per function and
 component, as iterations go through all entries of the matrix."""
-HEAVY = 4
-"""Degree above which a function in three dimensions costs more, as the square of the degree: so many functions overlap."""
+HEAVY = {1: math.inf, 2: 6, 3: 4}
+"""Dimension → degree above which a function costs more, as the degree in the plane and its square in space: so many overlap."""
 MOST = {1: 100_000, 2: 80_000, 3: 40_000}
 """Dimension → largest number of functions of a stage after the first."""
 SMOOTH = 4.0
@@ -232,5 +232,5 @@ def counted(problem: Problem, degree: int) -> float:
     """Return the counted seconds of a stage and its error estimate."""
     d, outputs = problem.domain.dimension, sum(unknown.components for unknown in problem.unknowns)
     tries, coupled = TRIES if problem.bounds else 1.0, outputs if d == 3 else 1
-    weights = {p: max(1.0, p / HEAVY) ** 2 if d == 3 else 1.0 for p in (degree, degree + ENRICHED[d])}
+    weights = {p: max(1.0, p / HEAVY[d]) ** (d - 1) for p in (degree, degree + ENRICHED[d])}
     return tries * SECONDS[d] * coupled * sum(weight * expected_functions(problem, p) for p, weight in weights.items())
