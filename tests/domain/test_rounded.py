@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from vpinn.domain import CellPoints, FacetPoints, FacingPoints, LagrangeSpace, Mesh, disk, make_mesh, rectangle, replayed, rounded
 
@@ -68,6 +69,51 @@ def test_a_disk_is_rounded_until_its_facets_are_close_enough_and_again_in_the_sa
     again = replayed(mesh, fine.bisected)
     np.testing.assert_array_equal(again.nodes, fine.nodes)
     np.testing.assert_array_equal(again.cells, fine.cells)
+
+
+def fan(curve: NDArray[np.float64]) -> Mesh:
+    """Return triangles of second order around the origin, whose outer sides pass through points: ends and middles in turn."""
+    count = len(curve) // 2
+    straight = make_mesh(
+        np.vstack([np.zeros((1, 2)), curve[::2]]), np.array([[0, 1 + k, 2 + k] for k in range(count)]), "triangle"
+    )
+    space = LagrangeSpace(straight, 2)
+    nodes = space.locations()
+    for k in range(count):
+        middle = np.linalg.norm(nodes - (curve[2 * k] + curve[2 * k + 2]) / 2, axis=1).argmin()
+        nodes[middle] = curve[2 * k + 1]
+    return make_mesh(nodes, space.dofs, "triangle", 2)
+
+
+def outer(mesh: Mesh) -> NDArray[np.float64]:
+    """Return points on the outer sides of a fan."""
+    ends = np.linalg.norm(mesh.nodes[mesh.facet_vertices(np.arange(len(mesh.boundary)))], axis=2)
+    points = FacetPoints(mesh, np.flatnonzero(ends.min(axis=1) > 0.9), 9)
+    return points.take(range(points.size)).x
+
+
+def test_an_ellipse_whose_curvature_changes_is_followed() -> None:
+    angles = np.linspace(0.0, 1.5, 33)
+    angles += 0.1 * np.sin(2.0 * angles)
+    mesh = fan(np.stack([1.6 * np.cos(angles), np.sin(angles)], axis=1))
+    off = [np.abs(np.hypot(x[:, 0] / 1.6, x[:, 1]) - 1.0).max() for x in (outer(mesh), outer(rounded(mesh)))]
+    assert off[1] < off[0] / 4.0
+
+
+def test_no_curve_is_led_through_a_jump_of_the_curvature() -> None:
+    """Arcs of radii 1 and 1.4 share a tangent at angle zero; facets on both sides of it do not move away from them."""
+    angles = np.linspace(-0.8, 0.8, 17)
+    centre, radius = np.where(angles < 0.0, 0.0, -0.4), np.where(angles < 0.0, 1.0, 1.4)
+    mesh = fan(np.stack([centre + radius * np.cos(angles), radius * np.sin(angles)], axis=1))
+
+    def off(x: NDArray[np.float64]) -> float:
+        below = np.hypot(x[:, 0], x[:, 1]) - 1.0
+        above = np.hypot(x[:, 0] + 0.4, x[:, 1]) - 1.4
+        return float(np.abs(np.where(x[:, 1] < 0.0, below, above)).max())
+
+    fine = rounded(mesh)
+    assert fine.n_cells > mesh.n_cells
+    assert off(outer(fine)) <= 1.01 * off(outer(mesh))
 
 
 def polygon(corners: int) -> Mesh:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vpinn.domain.cut import Edges
 from vpinn.domain.mesh import Mesh
@@ -30,6 +31,9 @@ RATIO = 2.0
 """Ratio of the curvatures of two facets up to which one curve runs through both."""
 FAR = 0.1
 """Largest distance from the parabola to the curve, relative to the arc's height: more is no correction of a parabola."""
+AGREED = 0.3
+"""Change of the curve without the nodes of one edge beyond, relative to its distance from the parabola, up to which it is known:
+where the curvature jumps, the nodes on both sides do not agree."""
 SEEN, INSIDE = 3e-7, 2e-8
 """Distance from the parabola to the curve, relative to the chord, up to which facets of the boundary and of interfaces are left.
 Between a facet and an interface lies the wrong material, which is felt by the square root of that distance."""
@@ -146,11 +150,14 @@ class _Curves:
         # complex numbers, seen from the centre with the middle at angle zero
         placed = ((np.array([first, middle, last, *beyond, *old]) - centre) @ [1, 1j]) * turn
         nodes, parabola = placed[:-2], placed[-2:]
-        powers = np.linalg.solve(np.vander(np.angle(nodes)), np.abs(nodes) - radius)
-        off = np.abs(np.abs(parabola) - radius - np.polyval(powers, np.angle(parabola))).max() / self.length[edge]
-        if not (INSIDE if self.kinds[edge] else SEEN) < off <= FAR * abs(self.height[edge]):
+        powers, found = _fitted(nodes, radius), np.angle(parabola)
+        values = np.polyval(powers, found)
+        off = np.abs(np.abs(parabola) - radius - values).max() / self.length[edge]
+        fewer = (np.delete(nodes, [k, k + 1]) for k in range(3, len(nodes), 2))  # without one of the edges beyond
+        gap = max(np.abs(np.polyval(_fitted(some, radius), found) - values).max() for some in fewer) / self.length[edge]
+        if not (INSIDE if self.kinds[edge] else SEEN) < off <= FAR * abs(self.height[edge]) or gap > AGREED * off:
             return None
-        ends, angle = nodes[:3], np.angle(parabola)
+        ends, angle = nodes[:3], found
         half, level = np.diff(ends), np.diff(np.abs(ends) ** 2) / 2
         for _ in range(STEPS):  # to the point of the curve with the same distance from both ends of its half
             spoke, place = np.exp(1j * angle), radius + np.polyval(powers, angle)
@@ -189,6 +196,11 @@ class _Curves:
         turn = abs(_angle(common - back, onwards - common))
         kink = abs(_angle(3 * common + back - 4 * here, 4 * there - 3 * common - onwards))
         return (other, far) if turn < STEEP and kink <= KINK * turn else None
+
+
+def _fitted(nodes: NDArray[np.complex128], radius: float) -> Floats:
+    """Return the polynomial in the angle of points [n] that their distances from the centre follow, minus a radius [n]."""
+    return np.asarray(np.linalg.solve(np.vander(np.angle(nodes)), np.abs(nodes) - radius))
 
 
 def _circle(first: Floats, middle: Floats, last: Floats) -> tuple[Floats, float, complex]:
