@@ -131,7 +131,7 @@ def solve_by_elements(
     spare = 0.0
     first = degrees(problem)[0]
     problem = resolved_data(problem, lambda mesh: CellPoints(mesh, rule_degree(first, mesh)))
-    problem = replace(problem, domain=rounded(problem.domain.with_cells(), ROUNDINGS))
+    problem = _rounded(problem)
     best = stage = element_stage(problem, first, began, start=start)
     slow, pace = 0, best.seconds / counted(problem, first)
     while note(stage) and best.relative > method.aim and slow < PATIENCE:
@@ -162,6 +162,13 @@ def solve_by_elements(
         if stage.relative <= best.relative:
             best = stage
     return best, "tolerance" if best.relative <= method.tolerance else "grown"
+
+
+def _rounded(problem: Case) -> Case:
+    """Return the problem on a mesh whose facets follow smooth curves more closely, unless given fields may end at the mesh."""
+    if problem.settings.fields:
+        return problem
+    return replace(problem, domain=rounded(problem.domain.with_cells(), ROUNDINGS))
 
 
 def element_stage(
