@@ -37,10 +37,12 @@ where the curvature jumps, the nodes on both sides do not agree."""
 SEEN, INSIDE = 3e-7, 2e-8
 """Distance from the parabola to the curve, relative to the chord, up to which facets of the boundary and of interfaces are left.
 Between a facet and an interface lies the wrong material, which is felt by the square root of that distance."""
+APART = 1e-6
+"""Difference in radians of the angles of two nodes up to which they determine no polynomial."""
 QUARTERS = np.array([0.25, 0.75])
 STEPS = 3
 """Newton steps by which the middle of a half is found; each doubles its digits."""
-MOST = 10_000
+MOST = 2_000
 """Number of edges on curves above which the mesh is left as it is: facets are short then."""
 
 
@@ -150,6 +152,8 @@ class _Curves:
         # complex numbers, seen from the centre with the middle at angle zero
         placed = ((np.array([first, middle, last, *beyond, *old]) - centre) @ [1, 1j]) * turn
         nodes, parabola = placed[:-2], placed[-2:]
+        if np.diff(np.sort(np.angle(nodes))).min() <= APART:
+            return None
         powers, found = _fitted(nodes, radius), np.angle(parabola)
         values = np.polyval(powers, found)
         off = np.abs(np.abs(parabola) - radius - values).max() / self.length[edge]
