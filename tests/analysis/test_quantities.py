@@ -81,6 +81,55 @@ def test_the_error_estimate_is_near_the_error(name: str) -> None:
     assert 0.5 * error < found["error"] < 2.0 * error
 
 
+def joint(resistance: bool) -> vpinn.Problem:
+    """Return a square of conductivities 1 and 2, joined at x = ¾, with sin(3x) eʸ on the left and half of its slope on the right.
+
+    With a resistance, the right side has half of its value, too; else the value does not change.
+    """
+    jumps = "- 6*cos(9/4)/sin(9/4)*jump(u)*jump(v)*dS('a', 'b')" if resistance else ""
+    asked = {
+        "through": "-dot(grad(u), n)*dS('a', 'b')",
+        "back": "-2*dot(grad(u), n)*dS('b', 'a')",
+        "near": "u*dS('a', 'b')",
+        "mean": "avg(u)*dS('b', 'a')",
+    }
+    return make_problem(
+        {"shape": "rectangle", "cells": 4, "tags": {"a": "x < 0.75", "b": "x > 0.75"}},
+        unknowns={"u": "scalar"},
+        constants={"more": 0.0 if resistance else math.sin(2.25)},
+        expressions={"left": "sin(3*x)*exp(y)", "right": "(left + more*exp(y))/2"},
+        weak=f"inner(grad(u), grad(v))*dx('a') + 2*inner(grad(u), grad(v))*dx('b') - 8*left*v*dx + more*exp(y)*v*dx('b') {jumps}",
+        boundary=[{"on": "all", "value": "conditional(lt(x, 0.75), left, right)"}],
+        solver={"method": "elements", "tolerance": 1e-2},
+        output={"quantities": {**asked, **({"drop": "jump(u)*dS('a', 'b')"} if resistance else {})}},
+    )
+
+
+@pytest.mark.parametrize("resistance", [True, False])
+def test_quantities_on_an_interface(resistance: bool) -> None:
+    found = vpinn.solve(joint(resistance), threads=1).metrics["quantities"]
+    value, flux = np.sin(2.25) * (np.e - 1.0), -3.0 * np.cos(2.25) * (np.e - 1.0)
+    mean = (0.75 if resistance else 1.0) * value
+    right = {"through": flux, "back": -flux, "near": value, "mean": mean, "drop": value / 2.0}
+    for name, entry in found.items():
+        error = abs(entry["value"] - right[name])
+        assert error > 1e-9, name  # far above rounding, else nothing is tested
+        assert 0.4 * error < entry["error"] < 2.5 * error, name
+
+
+def test_interfaces_that_quantities_cannot_have_are_told() -> None:
+    stated = {"unknowns": {"u": "scalar"}, "weak": "inner(grad(u), grad(v))*dx - v*dx"}
+    domain = {"shape": "rectangle", "cells": 4, "tags": {"a": "x < 0.3", "b": "x > 0.3 and x < 0.7", "c": "x > 0.7"}}
+    for text, told in {
+        "u*dS('a', 'd')": "no group 'd'",
+        "u*dS('a', 'c')": "no facet in common",
+        "jump(u)*dS('a', 'b')": "nothing jumps on dS('a', 'b')",
+        "avg(u)*dx": "multiply them by dS",
+    }.items():
+        with pytest.raises(vpinn.InputError, match=re.escape(told)):
+            make_problem(domain, output={"quantities": {"q": text}}, **stated)
+
+
 def test_fields_have_errors_and_estimates() -> None:
     for found in rough().metrics["fields"].values():
         assert found["relative_l2"] > 1e-7

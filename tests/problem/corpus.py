@@ -188,7 +188,7 @@ DOMAINS = [
 
 CONDITIONS = [
     (problem(boundary="[[boundary]] #!\nvalue = 0\n"), "on is missing"),
-    (problem(boundary='[[boundary]] #!\non = "all"\n'), "exactly one of value and residual"),
+    (problem(boundary='[[boundary]] #!\non = "all"\n'), "exactly one of value, residual and tie"),
     (problem(boundary='[boundary] #!\non = "all"\n'), "must be a list"),
     (on('on = "lef" #!\nvalue = 0'), "did you mean left"),
     (on('on = ["left", "nowhere"] #!\nvalue = 0'), "nowhere"),

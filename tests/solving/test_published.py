@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -82,6 +83,13 @@ def test_a_callback_that_returns_nothing_ends_nothing() -> None:
     solution = vpinn.solve(vpinn.make_problem(**STEADY), threads=1, callbacks=[heard.append])
     assert [event.step for event in heard if event.kind == "step"] == list(range(1, 51))
     assert solution.metrics["stopped"] == "steps"
+
+
+def test_a_solution_in_memory_loads_nothing_that_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "vpinn.output", None)  # importing it raises an error
+    stated = {"unknowns": {"u": "scalar"}, "weak": "inner(grad(u), grad(v))*dx + u*v*dx - v*dx", "solver": {"method": "elements"}}
+    solution = vpinn.solve(vpinn.make_problem({"shape": "interval", "cells": 2}, **stated), progress=False)
+    assert solution.metrics["method"] == "elements"
 
 
 def test_phases_are_shown_with_the_time_that_has_gone() -> None:

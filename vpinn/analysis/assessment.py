@@ -212,11 +212,11 @@ def _alone(solution: Solution, loss: float | None, unique: bool, relative: float
 def _others(solution: Solution, loss: float | None, unique: bool, relative: float) -> str:
     """Return what can be added to a solution, or nearly so, or which other one there is; "" where it is the only one.
 
-    Where obstacles or points hold it, factors of elements have told. Free functions are not looked for where it is known, as
-    ``unique``, that there are none. What could be added to a field that is no solution of a nonlinear problem, with an estimate
-    of ``relative`` above 1, says nothing.
+    Where obstacles, points or ties hold it, factors of elements have told. Free functions are not looked for where it is known,
+    as ``unique``, that there are none. What could be added to a field that is no solution of a nonlinear problem, with an
+    estimate of ``relative`` above 1, says nothing.
     """
-    if solution.problem.bounds or solution.problem.supports:
+    if solution.problem.bounds or solution.problem.supports or solution.problem.ties:
         return ""
     if told := loose_piece(solution.problem) or missing_conditions(solution.problem):
         return str(told)

@@ -23,10 +23,24 @@ from vpinn.analysis.tangent import Corrected, Seen, Shift, Tangent, make_tangent
 from vpinn.domain import FacetPoints, LagrangeSpace, node_points
 from vpinn.errors import VpinnError
 from vpinn.factors import SparseFactors
-from vpinn.finite_elements import Contact, Kernel, MixedSpace, Motion, Whole, assemble, lower, motions, solver, support_values
-from vpinn.forms import Background, components
-from vpinn.problem import Case
-from vpinn.trial import Evaluator, MeshField, Trial
+from vpinn.finite_elements import (
+    Contact,
+    Kernel,
+    MixedSpace,
+    Motion,
+    TiedFunctions,
+    Whole,
+    allowed,
+    assemble,
+    lower,
+    motions,
+    solver,
+    support_values,
+    tied_functions,
+)
+from vpinn.forms import Background, Field, components
+from vpinn.problem import Case, Problem
+from vpinn.trial import Across, Evaluator, MeshField, Trial
 
 Array = NDArray[np.float64]
 ACCURATE = 1e-4
@@ -67,6 +81,7 @@ class Correction:
     """Corrects the solution of any parameters of a trial space.
 
     Attributes:
+        problem: the problem.
         trial: trial space of u.
         shift: unknowns u + w as expressions.
         mixed: rich finite elements of w, for every component.
@@ -78,6 +93,7 @@ class Correction:
         nodes: values of the unknowns' components at the nodes of their elements, where there are obstacles.
     """
 
+    problem: Problem
     trial: Trial
     shift: Shift
     mixed: MixedSpace
@@ -98,29 +114,33 @@ class Correction:
         whole = Whole.of(values)
         matrix = assemble(tangents, self.mixed, None, np.where(kept, np.cumsum(kept) - 1, -1), whole=whole)[1]
         kernel = self._opened(matrix, candidates, ~prescribed)
-        prescribed[kernel.pins] = True
+        prescribed[kernel.pins_without(tied_functions(self.problem, self.mixed))] = True
         free, inside = np.flatnonzero(~prescribed), ~prescribed[kept]
         right = -(whole.residual + whole.image)[free]
         block = matrix if inside.all() else matrix[:, inside][inside]
         del matrix  # as large as the block
         try:
-            values[free], used = self._solved(block, right, ~prescribed, theta)
+            values[free], used = self._solved(block, right, ~prescribed, values, theta)
         except VpinnError:  # singular, or no active set
             return None
         if not np.linalg.norm((block @ values[free] - right)[used]) <= SOLVED * np.linalg.norm(right):
             return None
         space, rows = self.mixed.highest, self.mixed.embedded(kernel.without(values))
-        known = {count: MeshField(space, row) for count, row in zip(self.shift.counts, rows, strict=True)}
+        fields = [MeshField(space, row) for row in rows]
+        known: dict[int, Field] = dict(zip(self.shift.counts, fields, strict=True))
+        known |= {w.count(): Across(field) for w, field in zip(self.shift.opposite, fields, strict=False)}
         background = replace(self.trial.background, known={**self.trial.background.known, **known})
-        corrected = replace(self.trial, unknowns=self.shift.unknowns, background=background)
+        corrected = replace(self.trial, unknowns=self.shift.unknowns, across=self.shift.across, background=background)
         # with components of different degrees the residual is not one on the space of the highest degree
         tested = torch.from_numpy(whole.residual).view(rows.shape) if rows.size == whole.residual.size else None
         return Corrected(corrected, 0.0, tested, seen)
 
     def _solved(
-        self, block: Any, right: Array, free: NDArray[np.bool_], theta: Tensor
-    ) -> tuple[Array, slice | NDArray[np.bool_]]:
-        """Return the coefficients of w that are free, and which of their equations hold."""
+        self, block: Any, right: Array, free: NDArray[np.bool_], values: Array, theta: Tensor
+    ) -> tuple[Array, slice | NDArray[Any]]:
+        """Return the coefficients of w that are free, and which of their equations hold; ``values``: those of all of w."""
+        if (tied := TiedFunctions.of(self.problem, self.mixed, values, free, exact=False)) is not None:
+            return tied.solve_linear(block, right, free, ACCURATE), tied.alone
         if self.contact is None or self.nodes is None:
             return solver(block, self.mixed, free, ACCURATE)(right), slice(None)
         u = np.concatenate(
@@ -194,5 +214,5 @@ def make_correction(problem: Case, trial: Trial, degree: int) -> Correction:
     contact = Contact.of(problem, mixed, Background(mesh))
     nodes = None if contact is None else Evaluator.of(problem, trial, [u.function for u in problem.unknowns])
     bounded = {bound.unknown for bound in problem.bounds}
-    left = tuple(motion for motion in motions(problem) if motion.unknown not in bounded)
-    return Correction(trial, shift, mixed, tangents, tuple(met), tuple(gaps), left, contact, nodes)
+    left = tuple(motion for motion in allowed(problem, motions(problem)) if motion.unknown not in bounded)
+    return Correction(problem, trial, shift, mixed, tangents, tuple(met), tuple(gaps), left, contact, nodes)

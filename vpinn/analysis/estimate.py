@@ -45,7 +45,7 @@ from vpinn.objective import bends
 from vpinn.objective.test_functions import ENOUGH, default_test_degree
 from vpinn.placement import wide
 from vpinn.problem import Case, Problem
-from vpinn.trial import Evaluator, MeshField, Trial
+from vpinn.trial import Across, Evaluator, MeshField, Trial
 
 Array = NDArray[np.float64]
 ENRICHMENT = 2
@@ -153,7 +153,10 @@ class Estimator:
         """Return u + w with mean zero in those components of w that are determined up to a constant only, as in u."""
         background = found.trial.background
         known = {count: Levelled(background.known[count], self.points) for count in self.opened}
-        background = dataclasses.replace(background, known={**background.known, **known})
+        plain = {id(background.known[count]): count for count in self.opened}
+        across = {count: field for count, field in background.known.items() if isinstance(field, Across)}
+        far = {count: Across(known[plain[id(one.field)]]) for count, one in across.items() if id(one.field) in plain}
+        background = dataclasses.replace(background, known={**background.known, **known, **far})
         return dataclasses.replace(found, trial=dataclasses.replace(found.trial, background=background))
 
     def _by_dual_norm(self, residual: Residual, theta: Tensor) -> Estimate:

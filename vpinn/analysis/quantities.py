@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vpinn.analysis.errors import SAMPLES, SEED, independent_points
-from vpinn.domain import AFFORDABLE, REGIONS, Domain, PointSet, Region, affordable_refine
+from vpinn.domain import AFFORDABLE, REGIONS, Domain, FacingPoints, Inside, PointSet, Region, affordable_refine
 from vpinn.forms import Graph, build, compile_tape, integrals
 from vpinn.objective import quadrature_degree
 from vpinn.objective.integrands import Integrands
-from vpinn.problem import Case, Problem
+from vpinn.problem import Case, Problem, by_interface
 from vpinn.trial import Evaluator, Trial
 
 Array = NDArray[np.float64]
@@ -47,7 +47,7 @@ def quantities_of(problem: Case, trial: Trial, theta: Tensor, better: Better | N
 
     Returns:
         name → "value", and "error": an estimate of its absolute error, None without a better solution; "exact", its value for the
-        exact solution, where that is known.
+        exact solution, where that is known; not on interfaces, where expressions may have two values.
     """
     forms = problem.answers.quantities
     if not forms:
@@ -61,11 +61,12 @@ def quantities_of(problem: Case, trial: Trial, theta: Tensor, better: Better | N
         if nearer is not None:
             error = float(abs(nearer[k] - fine[k]) + abs(fine[k] - coarse[k]) + EPSILON * abs(fine[k]))
         found[name] = {"value": float(fine[k]), "error": error}
-    if problem.exact.keys() >= {u.name for u in problem.unknowns}:
+    plain = {name: form for name, form in forms.items() if set(by_interface(form)) == {None}}
+    if problem.exact.keys() >= {u.name for u in problem.unknowns} and plain:
         truths = {u.function: problem.exact[u.name] for u in problem.unknowns}
-        exact = _integrated(problem, trial, theta, [ufl.replace(form, truths) for form in stated], degree, True)
-        for known, value in zip(found.values(), exact, strict=True):
-            known["exact"] = float(value)
+        exact = _integrated(problem, trial, theta, [ufl.replace(form, truths) for form in plain.values()], degree, True)
+        for name, value in zip(plain, exact, strict=True):
+            found[name]["exact"] = float(value)
     return found
 
 
@@ -105,19 +106,25 @@ def field_errors(problem: Case, trial: Trial, theta: Tensor, better: Better | No
 def _integrated(problem: Case, trial: Trial, theta: Tensor, forms: Sequence[ufl.Form], degree: int, finer: bool) -> Array:
     """Return the integrals of forms [k] of a solution, by a rule of a degree or a finer one."""
     known = {u.function: trial.unknowns[u.name] for u in problem.unknowns}
-    total = np.zeros(len(forms))
+    known |= {u.far: trial.across.get(u.name, trial.unknowns[u.name]) for u in problem.unknowns if u.far is not None}
+    total, split = np.zeros(len(forms)), [by_interface(form) for form in forms]
     for region in REGIONS:
         side = Integrands(Graph(frozenset({trial.function.count()})), region)
-        nodes = [side.graph.add(list(_terms(problem, side, form, known))) for form in forms]
+        nodes = [side.graph.add(list(_terms(problem, side, parts.get(None), known))) for parts in split]
         if side.tags:
             points = _points(problem, region.of(problem.domain, tuple(sorted(side.tags))), degree, finer)
             total += Evaluator(trial, compile_tape(side.graph, nodes)).integrate(theta, points)
+    for pair in dict.fromkeys(pair for parts in split for pair in parts if pair is not None):
+        side = Integrands(Graph(frozenset({trial.function.count()})), Inside)
+        nodes = [side.graph.add(list(_terms(problem, side, parts.get(pair), known))) for parts in split]
+        facets = FacingPoints(problem.domain.with_cells(), *pair, min(30, degree + FINER * finer))
+        total += Evaluator(trial, compile_tape(side.graph, nodes)).integrate(theta, facets)
     return total
 
 
-def _terms(problem: Problem, side: Integrands, form: ufl.Form, known: Mapping[Any, Any]) -> Any:
-    """Yield the integrands of a form over one kind of region, zero outside of their tags."""
-    for part in integrals(form):
+def _terms(problem: Problem, side: Integrands, form: ufl.Form | None, known: Mapping[Any, Any]) -> Any:
+    """Yield the integrands of a form over one kind of region, zero outside of their tags; nothing without a form."""
+    for part in integrals(form) if form is not None else ():
         if part.region is side.region:
             node = build(side.graph, part.integrand, known)
             yield side.masked(node, tuple(problem.tags[i] for i in part.tags))

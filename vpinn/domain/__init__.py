@@ -16,7 +16,7 @@ cells is asked of the domain: its ``mesh`` is None if there are none, and ``with
    `ball` (also all of space): domains of any dimension without a mesh.
 3. `point_set`, `virtual`, `points`, `random_points`: quadrature points; `given`: points for evaluation and comparison.
 4. `interfaces`: facets between parts. `space`: Lagrange elements. `regions`: what integrals run over, with points and tests.
-5. `refine`, `bisect`, `layers`: finer meshes, the latter two by `cut`. `locate`: the cell of a point.
+5. `refine`, `bisect`, `layers`, `rounded`: finer meshes, the latter three by `cut`. `locate`: the cell of a point.
 6. `corners`, `polygons`, `parts`, `sources`: corners, straight outlines, unconnected parts, and points outside the domain.
 
 Start with `mesh`, `points` and `regions`.
@@ -53,6 +53,7 @@ from vpinn.domain.random_points import MonteCarloFacetPoints, MonteCarloPoints
 from vpinn.domain.reference import reference_cell
 from vpinn.domain.refine import parents, refine
 from vpinn.domain.regions import REGIONS, BoundaryPart, Inside, Region, scattered
+from vpinn.domain.rounded import rounded
 from vpinn.domain.sequences import interleaved_sobol, sobol_points
 from vpinn.domain.shapes import box, disk, interval, l_shape, make_shape, rectangle
 from vpinn.domain.sources import local_scale, sources_behind
@@ -125,6 +126,7 @@ __all__ = [
     "reference_cell",
     "refine",
     "replayed",
+    "rounded",
     "scattered",
     "sides_of",
     "sobol_points",

@@ -134,7 +134,7 @@ class FacingPoints(PointSet):
             if pair == (near, far):
                 break
             first += len(facing(mesh, *pair))
-        self.two_sided = (near, far) in mesh.joints
+        self.two_sided = not {(near, far), (far, near)}.isdisjoint(mesh.joints)
         own = np.repeat(facets, self.per, axis=0)
         placed = reference.facet_points(rule.points)[facets[:, 1]].reshape(-1, mesh.dimension)
         self._points = _on_facets(mesh, own[:, 0], own[:, 1], placed, np.tile(rule.weights, len(facets)))

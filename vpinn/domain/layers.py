@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from vpinn.domain.corners import BEND
 from vpinn.domain.cut import Edges
 from vpinn.domain.mesh import Mesh
 from vpinn.domain.reference import Floats, Integers
+from vpinn.domain.rounded import rounded
 
 SHARE = 0.15
 """Size of the cells at a line over that of the next layer; about the best for elements of rising degree, (√2 − 1)² (Gui &
@@ -50,7 +52,8 @@ def layered(mesh: Mesh, lines: Integers) -> Mesh:
 def replayed(mesh: Mesh, marks: Iterable[Integers]) -> Mesh:
     """Return the mesh after several refinements, from the marked cells [k] or the lines [m, 2] of each."""
     for marked in marks:
-        mesh = bisect(mesh, marked) if marked.ndim == 1 else layered(mesh, marked)
+        along = rounded if mesh.cell == "triangle" else partial(layered, lines=marked)
+        mesh = bisect(mesh, marked) if marked.ndim == 1 else along(mesh)
     return mesh
 
 

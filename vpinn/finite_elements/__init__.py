@@ -7,7 +7,7 @@ In goes a `Problem` on a mesh; out comes a `FiniteElementSolution` (`solve_fem`)
 2. `pattern`, `local`, `assembly`: → residual vector and its sparse derivative.
 3. `newton`: Newton's method, with sparse factors or, for large symmetric problems, the two-level iteration of `multilevel`.
 4. `essential`: degrees of freedom prescribed by boundary values and at points.
-5. `bounds`, `active_set`: obstacles and contact, and the nodes that touch them.
+5. `bounds`, `active_set`: obstacles and contact, and the nodes that touch them. `ties`: parts of the boundary that move as one.
 6. `motions`, `level`, `balance`: rigid motions and constants that the form leaves undetermined: how they are found, fixed, and
    which balance the data must satisfy.
 7. `solution`: evaluation at points, and errors. `solve`: all steps together; start reading there.
@@ -33,6 +33,7 @@ from vpinn.finite_elements.solve import (
     rule_degree,
     solve_fem,
 )
+from vpinn.finite_elements.ties import TiedFunctions, allowed, tied_functions
 from vpinn.finite_elements.whole import Whole
 
 __all__ = [
@@ -47,7 +48,9 @@ __all__ = [
     "MixedSpace",
     "Motion",
     "Rule",
+    "TiedFunctions",
     "Whole",
+    "allowed",
     "assemble",
     "boundary_values",
     "check",
@@ -75,4 +78,5 @@ __all__ = [
     "support_values",
     "terms_at",
     "tests_of",
+    "tied_functions",
 ]

@@ -23,6 +23,7 @@ from vpinn.finite_elements.essential import prescribed
 from vpinn.finite_elements.form import Integrand, integrands, offsets
 from vpinn.finite_elements.mixed import MixedSpace
 from vpinn.finite_elements.motions import Kernel, Motion, motions
+from vpinn.finite_elements.ties import allowed
 from vpinn.forms import Background, Graph, Jet, build, components, evaluate
 from vpinn.problem import Bound, Condition, Problem, Support
 from vpinn.trial import Evaluator, Trial
@@ -89,7 +90,7 @@ class Level:
                 asked |= {(unknown.name, component) for component in which}
         every = [(unknown.name, component) for unknown in problem.unknowns for component in range(unknown.components)]
         free = {at for at, one in enumerate(every) if one not in asked}
-        candidates = [motion for motion in motions(problem) if free.issuperset(motion.components)]
+        candidates = [motion for motion in allowed(problem, motions(problem)) if free.issuperset(motion.components)]
         if not candidates or problem.domain.mesh is None:
             return cls(problem, ())
         if problem.formulation.pointwise:

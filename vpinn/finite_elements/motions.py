@@ -119,11 +119,20 @@ class Kernel:
     @property
     def pins(self) -> NDArray[np.int64]:
         """Basis functions of vertices, one per motion [k], whose values determine the motions as well as possible."""
+        return self.pins_without(np.zeros(self.mixed.size, dtype=bool))
+
+    def pins_without(self, apart: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Return such functions of vertices.
+
+        Args:
+            apart: functions that are not to be taken [mixed.size].
+        """
         if not len(self.functions):
             return np.empty(0, dtype=np.int64)
         sizes = np.linalg.norm(self.functions, axis=1, keepdims=True)
         corners = len(np.unique(self.mixed.mesh.vertices))
         numbers = (self.mixed.first[:-1, None] + np.arange(corners)).ravel()
+        numbers = numbers[~apart[numbers]]
         pivots = qr((self.functions / sizes)[:, numbers], mode="r", pivoting=True)[1]
         return np.sort(numbers[pivots[: len(self.functions)]])
 

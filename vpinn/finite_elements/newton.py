@@ -101,7 +101,13 @@ def newton(
     raise DivergenceError(f"finite elements: Newton's method has not converged after {STEPS} steps; refine, or check the form")
 
 
-def solver(matrix: Any, mixed: MixedSpace, free: NDArray[np.bool_], tolerance: float = ENERGY) -> Solver:
+def solver(
+    matrix: Any,
+    mixed: MixedSpace,
+    free: NDArray[np.bool_],
+    tolerance: float = ENERGY,
+    combined: Callable[[Any], Any] | None = None,
+) -> Solver:
     """Return a solver of a sparse CSC matrix on finite elements, by factorisation, or by iterations if factors would grow large.
 
     In one and two dimensions the factors grow little faster than the matrix; in three their memory grows as n^(4/3).
@@ -111,13 +117,15 @@ def solver(matrix: Any, mixed: MixedSpace, free: NDArray[np.bool_], tolerance: f
         mixed: the finite elements.
         free: whether each basis function is free [mixed.size].
         tolerance: relative error in the energy norm at which iterations end.
+        combined: coarse functions of the free ones → of combinations that the matrix is of; None: it is of the free ones.
 
     Raises:
         InputError: the matrix is singular, to rounding.
     """
     found = None
     if mixed.mesh.dimension == 3 and len(free) > DIRECT:
-        found = conjugate_gradients(matrix, mixed.hats(free), factorise, tolerance)
+        hats = mixed.hats(free)
+        found = conjugate_gradients(matrix, hats if combined is None else combined(hats), factorise, tolerance)
     return found or factorise(matrix)
 
 

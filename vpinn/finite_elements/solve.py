@@ -21,6 +21,7 @@ from vpinn.finite_elements.mixed import MixedSpace, lower
 from vpinn.finite_elements.motions import Kernel, Motion
 from vpinn.finite_elements.newton import Converged, newton, solver
 from vpinn.finite_elements.solution import FiniteElementSolution, interpolated
+from vpinn.finite_elements.ties import TiedFunctions, tied_functions
 from vpinn.forms import Background
 from vpinn.problem import Evaluable, Problem, refuse_time
 from vpinn.process import settle_process
@@ -79,11 +80,11 @@ def solve_fem(
     opened, free = Level.of(problem).motions, ~given
     kernel, everything = Kernel.of(mixed, opened), np.arange(mixed.size)
     sources = assemble(assemblers, mixed, values, everything, False)[0] if opened else None
-    free[kernel.pins] = False  # some values are fixed instead of means, which are subtracted below
+    free[kernel.pins_without(tied_functions(problem, mixed))] = False  # instead of means, which are subtracted below
     numbering = np.where(free, np.cumsum(free) - 1, -1)
     linear = all(part.linear for part in parts)
-    contact = Contact.of(problem, mixed, background)
-    known = None if near is None or (linear and contact is None) else near.interpolated(mixed)
+    restraint = Contact.of(problem, mixed, background) or TiedFunctions.of(problem, mixed, values, free)
+    known = None if near is None or (linear and not problem.bounds) else near.interpolated(mixed)
     if not linear:
         if known is None and start is not None:
             known = interpolated(start, problem.unknowns, mixed)
@@ -95,12 +96,13 @@ def solve_fem(
         full[free] = u
         return assemble(assemblers, mixed, full, numbering, matrix)
 
-    found, used = _found(system, values, free, contact, known, mixed, linear)
+    found, used = _found(system, values, free, restraint, known, mixed, linear)
     values[free] = found.values
     if sources is not None:
         left = assemble(assemblers, mixed, values, everything, False)[0]
         sizes = np.zeros(mixed.size)  # of the terms that cancel in every equation
-        sizes[used] = abs(found.matrix) @ np.abs(values[used])
+        matrix = system(values[free], True)[1] if problem.ties else found.matrix
+        sizes[used] = abs(matrix) @ np.abs(values[used])
         allowed = np.abs(kernel.functions) @ (UNBALANCED * np.abs(sources) + ROUNDED * sizes)
         if (np.abs(kernel.functions @ left) > allowed).any():
             raise InputError(
@@ -117,7 +119,7 @@ def _found(
     system: Callable[[Array, bool], tuple[Array, Any]],
     values: Array,
     free: NDArray[np.bool_],
-    contact: Contact | None,
+    restraint: Contact | TiedFunctions | None,
     near: Array | None,
     mixed: MixedSpace,
     linear: bool,
@@ -128,15 +130,15 @@ def _found(
         system: F(u) and its derivative.
         values: start, with the values that are given [mixed.size].
         free: which are not given [mixed.size].
-        contact: bounds; None without any.
+        restraint: bounds or ties; None without any.
         near: a function close to the solution [mixed.size]; None without one.
         mixed: the elements.
         linear: whether the derivative is the same everywhere.
     """
 
     def solved(start: Array) -> tuple[Converged, NDArray[np.bool_]]:
-        if contact is not None:
-            return contact.solve(system, start, free, linear, near)
+        if restraint is not None:
+            return restraint.solve(system, start, free, linear, near)
         return newton(system, start, partial(solver, mixed=mixed, free=free)), free
 
     try:

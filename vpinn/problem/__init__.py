@@ -30,12 +30,13 @@ from vpinn.problem.formulation import FORMULATIONS, Energy, Strong, Weak
 from vpinn.problem.functions import FUNCTIONS
 from vpinn.problem.in_time import check_settings_in_time, is_marched, output_times, refuse_several, refuse_time, stated_in
 from vpinn.problem.instant import frozen_formulation, steady_at
+from vpinn.problem.interfaces import by_interface
 from vpinn.problem.nodal import refuse_nodal
 from vpinn.problem.parameters import Parameters, refuse_single
 from vpinn.problem.periodic import matched
 from vpinn.problem.problem import Condition, Problem, Stated
 from vpinn.problem.reader import make_problem, read_problem
-from vpinn.problem.restraints import Bound, Load, Support
+from vpinn.problem.restraints import Bound, Load, Support, Tie
 from vpinn.problem.schema import Settings, schema_json
 from vpinn.problem.scope import Scope, make_scope
 from vpinn.problem.space_time import over_time
@@ -66,8 +67,10 @@ __all__ = [
     "Stated",
     "Strong",
     "Support",
+    "Tie",
     "Unknown",
     "Weak",
+    "by_interface",
     "check_settings_in_time",
     "copy_worked",
     "frozen",

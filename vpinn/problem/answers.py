@@ -1,7 +1,8 @@
 """[output] fields and quantities: what users want to know of a solution, as expressions and integrals of the unknowns.
 
 A field, such as a flux or a stress, is evaluated, exported and drawn wherever an unknown is. A quantity, such as a heat flow or a
-drag, is an integral over dx or ds. Each may use all names of the file, and fields that stand before it.
+drag, is an integral over dx or ds, or over an interface dS('a', 'b'), on which unknowns are those of the first group of cells.
+Each may use all names of the file, and fields that stand before it.
 """
 
 # mypy: disable-error-code="no-untyped-call, no-any-return"
@@ -10,16 +11,18 @@ drag, is an integral over dx or ds. Each may use all names of the file, and fiel
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import ufl
 from ufl.algorithms.analysis import extract_arguments, extract_coefficients, extract_type
 from ufl.classes import Expr, FacetNormal
 
+from vpinn.domain import Domain, facing
 from vpinn.errors import InputError
 from vpinn.problem.checks import check_known
 from vpinn.problem.expression import parse_form
+from vpinn.problem.interfaces import BETWEEN, Sides
 from vpinn.problem.schema import Settings
 from vpinn.problem.scope import AT, Scope
 from vpinn.problem.source import Source
@@ -48,12 +51,12 @@ class Answers:
         return Answers(fields, {name: change(stated) for name, stated in self.quantities.items()})
 
 
-def make_answers(settings: Settings, source: Source, scope: Scope, unknowns: Sequence[Unknown]) -> Answers:
+def make_answers(settings: Settings, source: Source, scope: Scope, unknowns: Sequence[Unknown], domain: Domain) -> Answers:
     """Return the fields and quantities that a problem file asks for.
 
     Raises:
         InputError: a text is no expression or form, uses the normal inside the domain, a test function, a time derivative or a
-            point, or its name is taken.
+            point, a jump where unknowns do not jump, or its name is taken.
     """
     fields: dict[str, Expr] = {}
     quantities: dict[str, ufl.Form] = {}
@@ -66,6 +69,8 @@ def make_answers(settings: Settings, source: Source, scope: Scope, unknowns: Seq
             if scope.names.get(name) is not stated:
                 scope = scope.define(name, stated)
             fields[name] = stated
+    sides = Sides.of(unknowns, scope.symbols)
+    scope = replace(scope, sides=sides)
     for name, text in settings.output.quantities.items():
         with source.located("output", "quantities", name):
             _check_name(name, unknowns)
@@ -73,6 +78,9 @@ def make_answers(settings: Settings, source: Source, scope: Scope, unknowns: Seq
             if settings.eigen is not None:
                 raise InputError("a mode is known up to a factor, and so are its integrals; leave out quantities, or [eigen]")
             _check_quantity(form, unknowns)
+            if sides is not None:
+                form = sides.settled(form, domain.with_cells().joints)
+                _check_interfaces(form, sides, domain)
             _refuse_rates(form, scope, "a quantity")
             quantities[name] = form
     return Answers(fields, quantities)
@@ -95,6 +103,19 @@ def _check_quantity(form: ufl.Form, unknowns: Sequence[Unknown]) -> None:
     for unknown in unknowns:
         if unknown.test in tests:
             raise InputError(f"a quantity has no test functions, but {unknown.test_name} is that of {unknown.name}")
+
+
+def _check_interfaces(form: ufl.Form, sides: Sides, domain: Domain) -> None:
+    """Refuse interfaces that there are not, and jumps where the form of the problem has none."""
+    mesh = domain.with_cells()
+    for part in form.integrals():
+        if BETWEEN in part.metadata():
+            near, far = part.metadata()[BETWEEN]
+            facing(mesh, near, far)
+            if {(near, far), (far, near)}.isdisjoint(mesh.joints) and set(extract_coefficients(part.integrand())) & {
+                *sides.far.values()
+            }:
+                raise InputError(f"nothing jumps on dS('{near}', '{far}'), as the form has no jump there; leave out jump")
 
 
 def _refuse_rates(stated: Expr | ufl.Form, scope: Scope, what: str) -> None:

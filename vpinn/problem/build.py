@@ -150,9 +150,10 @@ def build_problem(
             eigen=eigen,
             bounds=nodal.bounds(boundary, pieces),
             supports=nodal.supports(),
+            ties=nodal.ties(boundary, pieces),
             loads=loads,
             parameters=parameters,
-            answers=make_answers(settings, source, scope, unknowns),
+            answers=make_answers(settings, source, scope, unknowns, domain),
         )
         return replace(problem, inverse=make_inverse(problem, scope, inferred, exact, folder))
 

@@ -19,6 +19,10 @@ class Boundary(Section):
     value: Value | None = Field(None, description="Boundary value: a number, an expression, or a list of these for a vector.")
     at_least: Value | None = Field(None, description="Contact, instead of value: lower bound of the unknown there.")
     at_most: Value | None = Field(None, description="Contact, instead of value: upper bound of the unknown there.")
+    tie: Literal["equal", "rigid"] | None = Field(
+        None,
+        description="Instead of value: all of the part has one value, which is found (equal), or moves as a rigid body (rigid).",
+    )
     rate: Value | None = Field(
         None, description='On "initial", if the equation has a second time derivative: the first time derivative at the start.'
     )
@@ -43,14 +47,22 @@ class Boundary(Section):
         """Whether it bounds the unknown instead of giving its value."""
         return self.at_least is not None or self.at_most is not None
 
+    @property
+    def valued(self) -> bool:
+        """Whether it gives a value or a residual, which any method can impose."""
+        return not self.bounded and self.tie is None
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.on == ():
             raise ValueError('on needs at least one tag; write "all" for the whole boundary')
-        if (self.value is not None) + (self.residual is not None) + self.bounded != 1:
-            raise ValueError("give exactly one of value and residual, or bounds: at_least, at_most, or both")
-        if self.bounded and (self.impose != "auto" or self.weight is not None or self.on == "initial"):
-            raise ValueError("at_least and at_most hold at the nodes of elements; leave out impose, weight and the start of time")
+        if (self.value is not None) + (self.residual is not None) + self.bounded + (self.tie is not None) != 1:
+            raise ValueError("give exactly one of value, residual and tie, or bounds: at_least, at_most, or both")
+        if not self.valued and (self.impose != "auto" or self.weight is not None or self.on == "initial"):
+            named = "tie holds" if self.tie else "at_least and at_most hold"
+            raise ValueError(f"{named} at the nodes of elements; leave out impose, weight and the start of time")
+        if self.tie == "rigid" and self.component is not None:
+            raise ValueError('a rigid part moves along all axes; leave out component, or tie = "equal"')
         if self.rate is not None and self.on != "initial":
             raise ValueError('rate is given at the start, on = "initial"; leave it out elsewhere')
         if self.residual is not None and (self.impose not in ("auto", "penalty") or self.component is not None):

@@ -14,7 +14,7 @@ from vpinn.problem.condition_sections import Boundary, Obstacle, PointSection
 from vpinn.problem.formulation import FORMULATIONS
 from vpinn.problem.parts import Pieces
 from vpinn.problem.problem import Condition
-from vpinn.problem.restraints import Bound
+from vpinn.problem.restraints import Bound, Tie
 from vpinn.problem.schema import Settings
 from vpinn.problem.scope import Scope
 from vpinn.problem.source import Source
@@ -46,7 +46,7 @@ def make_conditions(
     conditions: list[Condition] = []
     for number, section in enumerate(settings.boundary):
         key = ("boundary", number)
-        if (section.on == INITIAL and scope.clock is not None) or section.bounded:
+        if (section.on == INITIAL and scope.clock is not None) or not section.valued:
             continue
         check_tags(section, scope, source, key)
         make = _value if section.residual is None else _residual
@@ -142,9 +142,9 @@ def _unknown(name: str | None, unknowns: Sequence[Unknown]) -> Unknown:
 
 
 def refuse_overlap(
-    new: Condition | Bound, earlier: Sequence[Condition], domain: Domain, source: Source, key: tuple[str, int]
+    new: Condition | Bound | Tie, earlier: Sequence[Condition], domain: Domain, source: Source, key: tuple[str, int]
 ) -> None:
-    """Refuse a second value for a component, or a bound of it, on a boundary part that already has a value.
+    """Refuse a second value for a component, or a bound or tie of it, on a boundary part that already has a value.
 
     Raises:
         InputError: says where the first one is given.

@@ -78,13 +78,17 @@ class Sides:
             raise InputError(f"{name} is of an expression with an unknown or a test function; all else is the same on both sides")
         return ufl.replace(value, dict(other))
 
-    def settled(self, form: Form) -> Form:
+    def settled(self, form: Form, joints: Sequence[tuple[str, str]] = ()) -> Form:
         """Return a form in which averages are of both values on interfaces where unknowns jump, and of the one value elsewhere.
+
+        Args:
+            form: any.
+            joints: pairs of groups of cells between which unknowns jump, beside those where this form has a jump.
 
         Raises:
             InputError: jump or avg in a term that is not over dS.
         """
-        integrals, jumping = form.integrals(), set()
+        integrals, jumping = form.integrals(), {*joints, *((far, near) for near, far in joints)}
         for integral in integrals:
             found = _functions(Form([integral]))
             pair = integral.metadata().get(BETWEEN)
@@ -99,6 +103,15 @@ class Sides:
             put = both if integral.metadata().get(BETWEEN) in jumping else same
             parts += ufl.replace(Form([integral]), put).integrals()
         return Form(parts)
+
+
+def by_interface(form: Form) -> dict[tuple[str, str] | None, Form]:
+    """Return pair of groups of cells → terms over their interface, stated as over cells; None → the terms over dx and ds."""
+    parts: dict[tuple[str, str] | None, list[Any]] = {}
+    for one in form.integrals():
+        pair = one.metadata().get(BETWEEN)
+        parts.setdefault(pair, []).append(one if pair is None else one.reconstruct(integral_type="cell", metadata={}))
+    return {pair: Form(terms) for pair, terms in parts.items()}
 
 
 def joined(loads: Sequence[Load], unknowns: Sequence[Unknown], where: str) -> tuple[tuple[str, str], ...]:

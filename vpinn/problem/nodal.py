@@ -1,4 +1,4 @@
-"""[[obstacle]], [[point]], bounds of [[boundary]] and ``delta`` in forms → `Bound`, `Support`, `Load`."""
+"""[[obstacle]], [[point]], bounds and ties of [[boundary]], and ``delta`` in forms → `Bound`, `Support`, `Tie`, `Load`."""
 
 # mypy: disable-error-code="no-untyped-call, no-any-return"
 # UFL's constructors carry no annotations.
@@ -21,7 +21,7 @@ from vpinn.problem.formulation import Formulation
 from vpinn.problem.interfaces import BETWEEN
 from vpinn.problem.parts import Pieces
 from vpinn.problem.problem import Condition, Problem
-from vpinn.problem.restraints import Bound, Load, Support
+from vpinn.problem.restraints import Bound, Load, Support, Tie
 from vpinn.problem.schema import Settings
 from vpinn.problem.scope import AT, Scope
 from vpinn.problem.section import Value
@@ -95,6 +95,32 @@ class NodalParts:
             with self.source.located(*key, "at_least" if name == "lower" else "at_most"):
                 limits[name] = None if given is None else self._value(given, unknown, section.component, on is not None)
         return Bound(on, unknown.name, section.component, limits["lower"], limits["upper"], self.source.place(*key))
+
+    def ties(self, boundary: Sequence[Condition], pieces: Pieces) -> tuple[Tie, ...]:
+        """Return the parts of the boundary that move as one; arguments as for ``bounds``.
+
+        Raises:
+            InputError: as for ``bounds``; or contact, a family or an inverse problem beside it, or a rigid part without axes.
+        """
+        found = []
+        for at, section in enumerate(self.settings.boundary):
+            if section.tie is None:
+                continue
+            key = ("boundary", at)
+            check_tags(section, self.scope, self.source, key)
+            mesh, unknown = self._check_elements("a tie", key), named_unknown(section, self.source, self.unknowns, key)
+            on, rigid = ((pieces[at],) if at in pieces else section.sides), section.tie == "rigid"
+            with self.source.located(*key, "tie"):
+                if rigid and (not unknown.shape or unknown.components != mesh.dimension):
+                    raise InputError(f'{unknown.name} is no displacement with a component for every axis; write tie = "equal"')
+                if self.settings.obstacle or any(one.bounded for one in self.settings.boundary):
+                    raise InputError("a tie stands beside no contact and no obstacle yet; leave one of them out")
+                if self.settings.infer or self.settings.parameters:
+                    raise InputError("a tie is for single problems whose coefficients are known; leave out infer or parameters")
+            tie = Tie(on, unknown.name, section.component, rigid, self.source.place(*key))
+            refuse_overlap(tie, boundary, self.domain, self.source, key)
+            found.append(tie)
+        return tuple(found)
 
     def supports(self) -> tuple[Support, ...]:
         """Return the values that are held at points.

@@ -22,7 +22,7 @@ from vpinn.problem.formulation import Formulation
 from vpinn.problem.inverse import Inverse
 from vpinn.problem.parameters import Parameters
 from vpinn.problem.reference import ReferenceValues
-from vpinn.problem.restraints import Bound, Load, Support
+from vpinn.problem.restraints import Bound, Load, Support, Tie
 from vpinn.problem.source import Source
 from vpinn.problem.symbols import Symbols
 from vpinn.problem.time import Clock, InitialState
@@ -93,6 +93,7 @@ class Problem:
         initial: states of the unknowns at the start; no component has two.
         bounds: obstacles and contact conditions.
         supports: values held at points.
+        ties: parts of the boundary that move as one.
         loads: terms of the form at points, along edges, on interfaces; ``formulation`` and ``variation`` are without them.
         parameters: those of a family of problems, see ``member``; None for a single problem.
         periodic: pairs of periodic sides; () if there are none.
@@ -118,6 +119,7 @@ class Problem:
     eigen: Eigenproblem | None = None
     bounds: tuple[Bound, ...] = ()
     supports: tuple[Support, ...] = ()
+    ties: tuple[Tie, ...] = ()
     loads: tuple[Load, ...] = ()
     parameters: Parameters | None = None
     inverse: Inverse | None = None
@@ -131,6 +133,8 @@ class Problem:
             return "an obstacle" if bound.on is None else "contact (at_least, at_most)", bound.where
         if self.supports:
             return "a value held at a point", self.supports[0].where
+        if self.ties:
+            return "a tie", self.ties[0].where
         if not self.loads:
             return "", ""
         placed = "a load at a point or along edges" if self.loads[0].between is None else "a term over an interface"

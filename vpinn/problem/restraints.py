@@ -1,4 +1,4 @@
-"""Conditions of a problem besides form and boundary values: bounds, values held at points, loads at points and along edges.
+"""Conditions of a problem besides form and boundary values: bounds, ties, values held at points, loads at points and along edges.
 
 Only finite elements can impose them, at their nodes; other methods are refused.
 """
@@ -36,6 +36,25 @@ class Bound:
     component: int | None
     lower: Expr | None
     upper: Expr | None
+    where: str
+
+
+@dataclass(frozen=True, eq=False)
+class Tie:
+    """A part of the boundary that moves as one: its value, or its motion, is common to all of it and unknown.
+
+    Attributes:
+        on: boundary tags, which together make up the part.
+        unknown: name of the unknown.
+        component: one component of the unknown from 0; None for all.
+        rigid: whether the part may turn, too, as a rigid body; the unknown is a vector with a component for every axis then.
+        where: place in the problem file.
+    """
+
+    on: tuple[str, ...]
+    unknown: str
+    component: int | None
+    rigid: bool
     where: str
 
 

@@ -72,7 +72,9 @@ class Scope:
         """
         if name == "dS":
             if self.sides is None:
-                raise InputError("dS is for terms of an energy or weak form, between two groups of cells with tags")
+                raise InputError(
+                    "dS is for terms of an energy or weak form and for quantities, between two groups of cells with tags"
+                )
             if len(tags) != 2 or tags[0] == tags[1]:
                 raise InputError(f"dS takes two groups of cells, as in dS('a', 'b'); tagged are {', '.join(self.cell_tags)}")
             return Measure("vertex", domain=self.symbols.mesh, metadata={BETWEEN: tags})

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from vpinn.analysis import UNRESOLVED, Estimate, Estimator, concentrated, make_estimator, refined, resolved_data
-from vpinn.domain import CellPoints, divisible
+from vpinn.domain import CellPoints, divisible, rounded
 from vpinn.errors import InputError, VpinnError
 from vpinn.features import DEGREES, Direct
 from vpinn.finite_elements import FiniteElementSolution, expected_functions, lowest_degree, rule_degree, solve_fem
@@ -26,9 +26,10 @@ CHEAP = 2.0
 STAGNANT = 0.5
 """Ratio of the error estimate to the best one so far above which a stage counts as no gain."""
 SECONDS = {1: 1e-5, 2: 2e-5, 3: 2.5e-5}
-"""Dimension → counted seconds per function of a component, for the solution and its error estimate on one core."""
-HEAVY = 4
-"""Degree above which a function in three dimensions costs more, as the square of the degree: so many functions overlap."""
+"""Dimension → counted seconds per function, for the solution and its error estimate on one core; in space per function and
+component, as iterations go through all entries of the matrix."""
+HEAVY = {1: math.inf, 2: 6, 3: 4}
+"""Dimension → degree above which a function costs more, as the degree in the plane and its square in space: so many overlap."""
 MOST = {1: 100_000, 2: 80_000, 3: 40_000}
 """Dimension → largest number of functions of a stage after the first."""
 SMOOTH = 4.0
@@ -48,6 +49,8 @@ HALF = 0.5
 """Relative error estimate above which the estimate is too coarse to measure how fast it falls."""
 TINY = 1e-300
 """Smallest error estimate in divisions."""
+ROUNDINGS = 3
+"""Number of times that facets along smooth curves are halved at most; each divides their distance from the curve by about 16."""
 ENRICHED = {1: 2, 2: 2, 3: 1}
 """Dimension → how much higher the degree of the elements of the error estimate is, at least."""
 
@@ -128,6 +131,7 @@ def solve_by_elements(
     spare = 0.0
     first = degrees(problem)[0]
     problem = resolved_data(problem, lambda mesh: CellPoints(mesh, rule_degree(first, mesh)))
+    problem = _rounded(problem)
     best = stage = element_stage(problem, first, began, start=start)
     slow, pace = 0, best.seconds / counted(problem, first)
     while note(stage) and best.relative > method.aim and slow < PATIENCE:
@@ -158,6 +162,13 @@ def solve_by_elements(
         if stage.relative <= best.relative:
             best = stage
     return best, "tolerance" if best.relative <= method.tolerance else "grown"
+
+
+def _rounded(problem: Case) -> Case:
+    """Return the problem on a mesh whose facets follow smooth curves more closely, unless given fields may end at the mesh."""
+    if problem.settings.fields:
+        return problem
+    return replace(problem, domain=rounded(problem.domain.with_cells(), ROUNDINGS))
 
 
 def element_stage(
@@ -227,6 +238,6 @@ def _affordable(problem: Problem, degree: int, seconds: float) -> bool:
 def counted(problem: Problem, degree: int) -> float:
     """Return the counted seconds of a stage and its error estimate."""
     d, outputs = problem.domain.dimension, sum(unknown.components for unknown in problem.unknowns)
-    tries = TRIES if problem.bounds else 1.0
-    weights = {p: max(1.0, p / HEAVY) ** 2 if d == 3 else 1.0 for p in (degree, degree + ENRICHED[d])}
-    return tries * SECONDS[d] * outputs * sum(weight * expected_functions(problem, p) for p, weight in weights.items())
+    tries, coupled = TRIES if problem.bounds else 1.0, outputs if d == 3 else 1
+    weights = {p: max(1.0, p / HEAVY[d]) ** (d - 1) for p in (degree, degree + ENRICHED[d])}
+    return tries * SECONDS[d] * coupled * sum(weight * expected_functions(problem, p) for p, weight in weights.items())

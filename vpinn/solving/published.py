@@ -65,12 +65,14 @@ def solve(
         DivergenceError: training diverged.
         StorageError: the folder could not be written.
     """
+    console = Console(stderr=True)
+    shown = progress if progress is not None else console.is_terminal or console.is_jupyter
+    if directory is None and not shown:
+        return run(problem, report=report, callbacks=callbacks, **options)
     from vpinn.output import TrainingProgress, field_formats, publish  # drawing is loaded where it is needed
 
     if directory is not None:
         field_formats(problem)
-    console = Console(stderr=True)
-    shown = progress if progress is not None else console.is_terminal or console.is_jupyter
     if console.is_jupyter:  # a bar would need ipywidgets there; lines do not
         console = Console(force_jupyter=False, force_terminal=False)
     with TrainingProgress(console, quiet=not shown) as bar:

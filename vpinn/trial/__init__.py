@@ -29,7 +29,7 @@ from vpinn.trial.evaluator import Evaluator
 from vpinn.trial.features import HIGHEST_ORDER, Features
 from vpinn.trial.few_coordinates import FewCoordinates
 from vpinn.trial.few_trial import few_trial, restored, stored
-from vpinn.trial.field import MeshField, harmonic
+from vpinn.trial.field import Across, MeshField, harmonic
 from vpinn.trial.imposed import Imposed
 from vpinn.trial.near import Near
 from vpinn.trial.network import Derivative, Jets, Network, Pullback
@@ -41,6 +41,7 @@ __all__ = [
     "ACTIVATIONS",
     "HIGHEST_ORDER",
     "LAYERS",
+    "Across",
     "Activation",
     "CornerChart",
     "CornerFunction",

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from vpinn.domain import LagrangeSpace, Points
 from vpinn.factors import SparseFactors
+from vpinn.forms import Field
 
 Array = NDArray[np.float64]
 
@@ -59,7 +60,7 @@ class Across:
         field: the function.
     """
 
-    field: MeshField
+    field: Field
 
     def jets(self, points: Points, order: int) -> dict[tuple[int, ...], Array]:
         """Return what ``MeshField.jets`` does, in the cells on the far side of points of an interface."""
