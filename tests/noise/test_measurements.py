@@ -117,6 +117,12 @@ def test_hard_points_in_batches() -> None:
     for factor, verdict in ((1.3, "fails by 30 %"), (0.7, "holds")):
         row = hard_points([single / n], float(single.mean()), batch, factor * mean, list(drawn), products=False)
         assert row.verdict.startswith(verdict)
+    edge = np.array([30.0, 50.0])  # of a boundary, whose points are drawn by themselves
+    more = hard_points(
+        [single / n, edge / 2], float(single.mean() + edge.mean()), batch, mean + 45.0, list(drawn), products=False
+    )
+    assert more.verdict == "holds"
+    assert 0.5 < more.measured < 1.0
     row = hard_points([single / n], float(single.mean()), batch, 1.3 * mean, list(drawn), products=True)
     assert row.verdict.startswith("outside its assumption")
 

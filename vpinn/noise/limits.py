@@ -120,6 +120,7 @@ def hard_points(bends: list[Array], curvature: float, batch: int, seen: Array, d
     """Compare the largest curvature of batches with at most one hard point with the bound (L_H + (b − 1)L_L)/b.
 
     A point is hard if its curvature exceeds L_L, which one of b points does on average; L_H is the largest curvature of a point.
+    Other measures, such as the boundary, are drawn by themselves; the largest curvature of a point of each is added to the bound.
 
     Args:
         bends: For every measure, contributions of its weighted points to the curvature [N].
@@ -133,11 +134,13 @@ def hard_points(bends: list[Array], curvature: float, batch: int, seen: Array, d
     single = np.abs(points * bends[0] - (total - curvature))  # influences on a square sum to twice its curvature
     high, low = float(single.max()), float(np.quantile(single, 1.0 - 1.0 / batch, method="higher"))
     few = np.array([int((single[index] > low).sum()) <= 1 for index in drawn])
-    ratio = np.abs(seen) / float(rates.heterogeneous(float(batch), high, low))
+    others = sum(len(more) * float(np.abs(more).max()) for more in bends[1:])
+    ratio = np.abs(seen) / (float(rates.heterogeneous(float(batch), high, low)) + others)
     rest = f"; {ratio[~few].max():.2f} among the other {len(seen) - few.sum()}" if not few.all() else ""
     return Finding(
         7,
-        f"largest curvature of {few.sum()} batches with one hard point at most over (L_H + (b − 1)L_L)/b, "
+        f"largest curvature of {few.sum()} batches with one hard point at most over (L_H + (b − 1)L_L)/b"
+        f"{' and the largest of other measures' if len(bends) > 1 else ''}, "
         f"L_H/L_L = {high / max(low, 1e-300):.2g}{rest}",
         1.0,
         float(ratio[few].max()) if few.any() else math.nan,
