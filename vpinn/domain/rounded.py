@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -202,7 +203,7 @@ class _Curves:
         return (other, far) if turn < STEEP and kink <= KINK * turn else None
 
 
-def _fitted(nodes: NDArray[np.complex128], radius: float) -> Floats:
+def _fitted(nodes: NDArray[Any], radius: float) -> Floats:
     """Return the polynomial in the angle of points [n] that their distances from the centre follow, minus a radius [n]."""
     return np.asarray(np.linalg.solve(np.vander(np.angle(nodes)), np.abs(nodes) - radius))
 

@@ -165,8 +165,11 @@ def solve_by_elements(
 
 
 def _rounded(problem: Case) -> Case:
-    """Return the problem on a mesh whose facets follow smooth curves more closely, unless given fields may end at the mesh."""
-    if problem.settings.fields:
+    """Return the problem on a mesh whose facets follow smooth curves more closely.
+
+    Given fields may end where the mesh does, and loads at points or along edges may lie on its boundary: it stays as it is then.
+    """
+    if problem.settings.fields or any(load.carriers is not None for load in problem.loads):
         return problem
     return replace(problem, domain=rounded(problem.domain.with_cells(), ROUNDINGS))
 
