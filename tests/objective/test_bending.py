@@ -44,6 +44,12 @@ def beam(energy: str, exact: str, boundary: list[dict[str, Any]]) -> Problem:
             HELD,
             id="under tension",
         ),
+        pytest.param(
+            "0.5*div(grad(u))**2*dx - u*dx",
+            "(x**4 - 2*x**3 + x)/24 + x/10",
+            [{"on": "left", "value": 0}, {"on": "right", "value": 0.1}],
+            id="one support raised",
+        ),
         pytest.param("0.5*div(grad(u))**2*dx - 3*dot(grad(u), n)*ds('right')", "(x**3 - x)/2", HELD, id="moment at an end"),
     ],
 )
@@ -53,6 +59,16 @@ def test_beams(energy: str, exact: str, boundary: list[dict[str, Any]]) -> None:
     assert solution.metrics["method"] == "least-squares"
     assert solution.errors["u"]["relative_l2"] <= 2e-5
     assert not solution.metrics["checks"]
+
+
+def test_a_plate_whose_sides_are_held_one_by_one() -> None:
+    """It is held all around, and no condition takes shear forces."""
+    sides = [{"on": side, "value": 0} for side in ("left", "right", "bottom", "top")]
+    plates = [
+        bent(make_problem(rectangle(cells=2), unknowns={"u": "scalar"}, energy=PLATE.format(nu=0.3), boundary=boundary))
+        for boundary in (HELD, sides)
+    ]
+    assert len(plates[0].boundary) + 3 == len(plates[1].boundary)
 
 
 @pytest.mark.parametrize("nu", [0.3, pytest.param(1.0, marks=pytest.mark.slow)])

@@ -66,18 +66,26 @@ def bent(problem: Stated) -> Stated:
             for side in sides:
                 here = [part for part in parts if part.region is BoundaryPart and _meets(problem, part, side)]
                 boundary = _Terms.of(problem, here, unknown.name, component)
-                found = [interior.moment(problem.symbols.n) + boundary.along(problem.symbols.n)]
-                held = [c.on for c in problem.boundary if c.unknown == unknown.name and c.component in (None, component)]
-                given = {tag for tags in held for tag in tags}
-                if "all" not in given and not set(side) <= given:
+                found = interior.moment(problem.symbols.n) + boundary.along(problem.symbols.n)
+                conditions += [Condition(side, None, None, None, found, "penalty", None, problem.where("form"))]
+                if free := _free(problem, side, unknown.name, component):
                     if problem.domain.dimension > 1:
                         raise InputError(
                             f"{unknown.name} is free on a part of the boundary of a bending energy, where its natural condition "
                             'takes derivatives along the boundary; train with solver.method = "lbfgs"'
                         )
-                    found.append(interior.shear(problem.symbols.n) + boundary.a)
-                conditions += [Condition(side, None, None, None, one, "penalty", None, problem.where("form")) for one in found]
+                    found = interior.shear(problem.symbols.n) + boundary.a
+                    conditions += [Condition(free, None, None, None, found, "penalty", None, problem.where("form"))]
     return dataclasses.replace(problem, formulation=Strong(tuple(equations)), boundary=tuple(conditions))
+
+
+def _free(problem: Problem, side: tuple[str, ...], name: str, component: int) -> tuple[str, ...]:
+    """Return the tags of a side on which no value of a component is given."""
+    given = {tag for c in problem.boundary if c.unknown == name and c.component in (None, component) for tag in c.on}
+    if "all" in given:
+        return ()
+    tags = tuple(tag for tag in problem.domain.tags if tag != "all") if side == ("all",) else side
+    return tuple(tag for tag in tags if tag not in given) if tags else side
 
 
 def _meets(problem: Problem, part: Integral, side: Sequence[str]) -> bool:
