@@ -24,11 +24,12 @@ from unittest.mock import patch
 os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 
 import numpy as np
+from rich.table import Table
 
 import vpinn
 from vpinn.analysis import true_error
 from vpinn.noise import FULL, QUICK, Effort, measure_noise
-from vpinn.output.noise import PANELS, noise_markdown, publish_noise
+from vpinn.output.noise import PANELS, noise_table, publish_noise
 from vpinn.problem import read_problem
 from vpinn.problem.build import build_problem
 from vpinn.problem.validation import validate
@@ -91,6 +92,14 @@ def again(name: str) -> str:
     return trial(name, (PAGE / name / "recommendation.toml").read_text(encoding="utf-8"))
 
 
+def markdown(table: Table) -> str:
+    """Return a table for the console as one in Markdown, without its title."""
+    lines = [f"| {' | '.join(str(column.header) for column in table.columns)} |"]
+    lines.append(f"|{'|'.join('---:' if column.justify == 'right' else '---' for column in table.columns)}|")
+    rows = zip(*(column.cells for column in table.columns), strict=True)
+    return "\n".join([*lines, *(f"| {' | '.join(str(cell).replace('|', '∣') for cell in row)} |" for row in rows), ""])
+
+
 def section(name: str, why: str, effort: Effort) -> str:
     """Return the part of the page about one problem, with its figures written beside it."""
     problem = read_problem(ROOT / "problems" / f"{name}.toml")
@@ -105,7 +114,7 @@ def section(name: str, why: str, effort: Effort) -> str:
             f"[{name}.toml](../../problems/{name}.toml): {why}. {report.numbers['quadrature_points']:,} points, "
             f"{report.numbers['parameters']:,} weights, {report.numbers['seconds']:.0f} s.",
             "",
-            noise_markdown(report),
+            markdown(noise_table(report)),
             "Recommended:",
             "",
             "```toml",

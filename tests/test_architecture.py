@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import importlib.util
 import re
 import subprocess
@@ -119,6 +120,23 @@ def test_imports_follow_the_flow() -> None:
 )
 def test_an_import_against_the_flow_is_found(file: str, text: str) -> None:
     assert len(against_the_flow(ROOT / file, text)) == 1
+
+
+def missing(path: Path) -> Iterator[str]:
+    """Return what a file imports from vpinn that is not there."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "vpinn":
+            module = importlib.import_module(str(node.module))
+            for name in (alias.name for alias in node.names):
+                inside = hasattr(module, "__path__") and importlib.util.find_spec(f"{node.module}.{name}")
+                if not hasattr(module, name) and not inside:
+                    yield f"{path}:{node.lineno}: {node.module} has no {name}"
+
+
+def test_scripts_import_what_there_is() -> None:
+    """Neither the type checker nor a test runs what makes pages and measures, so that a name they need could go unnoticed."""
+    scripts = [path for folder in ("results", "tests") for path in sorted((ROOT.parent / folder).rglob("*.py"))]
+    assert [told for path in scripts if not path.name.startswith(("test_", "conftest")) for told in missing(path)] == []
 
 
 def test_every_file_belongs_to_a_stage() -> None:

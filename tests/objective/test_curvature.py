@@ -10,10 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
+import vpinn
 from vpinn.errors import InputError
-from vpinn.objective import Objective, curvature
+from vpinn.objective import Objective, curvature, make_objective
 from vpinn.placement import Placement
 from vpinn.sampling import make_sampler
+from vpinn.trial import make_trial
 
 from .cases import CASES, make
 
@@ -45,6 +47,26 @@ def test_rows_of_squares_are_derivatives_of_what_is_squared(name: str) -> None:
         central = (found.image(theta + h * delta) - found.image(theta - h * delta)) / (2 * h)
         errors.append(float((central - slope).abs().max()))
     assert errors[1] <= 0.27 * errors[0] or errors[1] <= 1e-8 * float(slope.abs().max())
+
+
+def test_lengths_leave_the_curvature_of_an_energy_as_it_is() -> None:
+    """Micrometres and gigametres: jets have units, 1/L apart, but G is the same; no eigenvalue is lost beside larger ones."""
+
+    def gram(length: float) -> Tensor:
+        problem = vpinn.make_problem(
+            {"shape": "rectangle", "upper": [2 * length, length], "cells": [2, 2]},
+            unknowns={"u": "scalar"},
+            constants={"L": length},
+            energy="0.5*(1 + x/L)*inner(grad(u), grad(u))*dx + 0.5*(u/L)**2*dx",
+            boundary=[{"on": "all", "value": 0}],
+        )
+        trial = make_trial(problem, layers=(3,))
+        theta = trial.network.initial(torch.Generator().manual_seed(1))
+        return curvature(make_objective(problem, trial), theta).gram
+
+    expected = gram(1.0)
+    for length in (1e-9, 1e-6, 1e9):
+        assert torch.allclose(gram(length), expected, rtol=0.0, atol=1e-11 * float(expected.diagonal().max()))
 
 
 @pytest.mark.parametrize("name", SQUARES)

@@ -19,6 +19,7 @@ from vpinn.objective import curvature
 from vpinn.optimization import (
     Closure,
     Langevin,
+    LangevinOnAll,
     Training,
     load_arrays,
     moved_along,
@@ -309,7 +310,8 @@ def test_temperatures_that_are_none(settings: dict[str, Any], message: str) -> N
 
 @pytest.mark.parametrize("drawn", [False, True])
 def test_a_resumed_walk_is_the_same(drawn: bool) -> None:
-    method, theta = Langevin(0.1, 40, 2), torch.ones(3, dtype=torch.float64)
+    method: Langevin = (Langevin if drawn else LangevinOnAll)(0.1, 40, 2)
+    theta = torch.ones(3, dtype=torch.float64)
     generator = np.random.default_rng(3)
     curvature = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)
 

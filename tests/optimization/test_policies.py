@@ -283,6 +283,7 @@ def test_automatic_clipping_cuts_few() -> None:
         ({"size": 10**6}, {}, r"batch\.size is 1000000, but there are 504 quadrature points"),
         ({"size": 60, "growth": "geometric", "largest": 10**6}, {}, r"batch\.largest is 1000000, but there are 504"),
         ({"size": 20, "growth": "logarithmic"}, {"scaling": "linear"}, 'raises the temperature again that growth "logarithmic"'),
+        ({"size": 20, "growth": "logarithmic"}, {"schedule": "cosine"}, "cools by larger batches at a constant step size"),
         ({"size": 20, "growth": "geometric", "barrier": 1.0}, {"method": "sgd"}, 'barrier belongs to growth "logarithmic"'),
         ({"size": 20, "growth": "logarithmic", "barrier": 1.0}, {}, r"batch\.barrier needs the temperature of plain descent"),
         ({"size": 20, "growth": "logarithmic", "barrier": 0.0}, {"method": "sgd"}, r"barrier"),

@@ -127,6 +127,12 @@ def test_three_tries_and_then_an_error_that_names_step_and_term(method: Method, 
         assert objective.calls == 11 + TRIES + 1
 
 
+def test_a_loss_far_above_the_first_is_told_beside_it() -> None:
+    rising = Bowl(lambda call, theta, value, gradient: (value if call < 12 else 1e9 * value, gradient))
+    with pytest.raises(DivergenceError, match=r"the loss is \S+, up from \S+ at the start, after 3 rollbacks with"):
+        run(rising, Plan(Adam(), Schedule(0.01, steps=400)))
+
+
 def test_parameters_that_overflow_are_noticed() -> None:
     def change(call: int, theta: Tensor, value: float, gradient: Tensor) -> tuple[float, Tensor]:
         return min(value, 1e300), torch.full_like(gradient, 1e155)

@@ -158,6 +158,7 @@ def test_settings_without_effect_are_told() -> None:
     )
     assert unused_settings(stated.settings, "least-squares") == ["solver.learning_rate", "network.layers"]
     assert unused_settings(stated.settings, "elements") == ["solver.learning_rate", "network.layers", "quadrature.degree"]
+    assert unused_settings(stated.settings, "lbfgs") == unused_settings(stated.settings, "langevin") == ["solver.learning_rate"]
     assert unused_settings(stated.settings, "adam") == []
 
 

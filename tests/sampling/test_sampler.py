@@ -404,6 +404,15 @@ def test_memory_of_a_draw_depends_on_the_batch() -> None:
         assert 9e8 < index.max() < data.size
 
 
+def test_units_and_offsets_do_not_change_the_order_of_a_regular_mesh() -> None:
+    """Centers of squares and of their halves lie on the edges of a grid of 2ᵏ, where rounding would decide."""
+    for shape in (rectangle(upper=(2.0, 1.0), cells=[4, 2]), rectangle(cells=[8, 8], cell="quadrilateral"), box(cells=3)):
+        centers = shape.nodes[shape.cells].mean(1)
+        expected = cell_order(centers)
+        for factor, offset in ((1e-6, 0.0), (0.7, 0.0), (1e9, 0.0), (1.0, 0.1), (3e-3, 1.0)):
+            assert np.array_equal(cell_order(factor * centers + offset), expected)
+
+
 def test_the_order_of_cells_follows_the_z_curve() -> None:
     """Sixteen squares, numbered row by row, in the order of interleaved binary digits."""
     i, j = np.indices((4, 4)).reshape(2, -1)

@@ -14,6 +14,7 @@ gradient: Müller & Zeinhofer 2023 (arXiv 2302.13163). Start with `curvature`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -176,15 +177,21 @@ def _squares(part: Part, values: Tensor, slopes: Tensor) -> _Share:
 
 
 def _split_energy(part: Part, theta: Tensor) -> _Share:
-    """Return the rows of an energy, one per eigenvalue of ∂²ℓ; eigenvalues that are zero at all points are left out."""
+    """Return the rows of an energy, one per eigenvalue of ∂²ℓ; eigenvalues that are zero at all points are left out.
+
+    Eigenvalues can be compared only where all jets have one unit, so that derivatives are taken along the network's coordinates.
+    """
     measure, points = part
     leaves = _leaves(measure, points, theta)
     density = measure.tape.moving([*points.fixed, *leaves])[0]
     second = torch.stack([torch.stack(_slopes(slope, leaves)) for slope in _slopes(density, leaves, again=True)])
-    values, vectors = torch.linalg.eigh(second.permute(2, 0, 1))  # [n, K], [n, K, K]
+    lower, upper = measure.network.lower, measure.network.upper
+    stretch = [math.prod(2.0 / (upper[axis] - lower[axis]) for axis in derivative) for _, derivative in measure.keys]
+    unit = points.w.new_tensor(stretch)  # of the jets [K], with derivatives by coordinates from −1 to 1
+    values, vectors = torch.linalg.eigh(second.permute(2, 0, 1) * unit[:, None] * unit)  # [n, K], [n, K, K]
     used = values.abs().amax(0) > SINGULAR * values.abs().max()
     weighted = (points.w[:, None] * values)[:, used]
-    factors = (vectors[:, :, used] * weighted.abs().sqrt()[:, None]).permute(2, 1, 0).contiguous()
+    factors = (vectors[:, :, used] / unit[:, None] * weighted.abs().sqrt()[:, None]).permute(2, 1, 0).contiguous()
     return _Share(part, factors, torch.sign(weighted).T, torch.zeros_like(weighted.T))
 
 

@@ -97,7 +97,7 @@ def roll_back(objective: Objective, training: Training, method: Method, error: N
     training.astray = 0
     if training.rollbacks > TRIES:
         where = objective.non_finite(training.theta) if str(error) != "parameters" and error.value is None else ""
-        what = "is not finite" if error.value is None else f"is {error.value:.1e}, after {training.origin[1]:.1e} at the start,"
+        what = "is not finite" if error.value is None else f"is {error.value:.1e}, up from {training.origin[1]:.1e} at the start"
         raise DivergenceError(
             f"training diverged at step {training.step + 1}: the {error} {what}{where}, after {TRIES} rollbacks with "
             f"smaller steps; {method.remedy}"

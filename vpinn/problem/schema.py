@@ -197,6 +197,8 @@ class Settings(Section):
             raise ValueError('scaling follows a batch that changes: give batch.growth, or batch.size = "auto"')
         if self.solver.scaling not in (None, "none") and self.batch.growth == "logarithmic":
             raise ValueError('scaling raises the temperature again that growth "logarithmic" lowers; leave one of them out')
+        if self.solver.schedule not in (None, "constant") and self.batch.growth == "logarithmic":
+            raise ValueError('growth "logarithmic" cools by larger batches at a constant step size; leave out schedule')
         if self.batch.barrier is not None and self.solver.method != "sgd":
             raise ValueError(f'batch.barrier needs the temperature of plain descent, method "sgd", got "{self.solver.method}"')
         return self

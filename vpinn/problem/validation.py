@@ -45,6 +45,7 @@ UNAVAILABLE: Final = {
 """``section.key`` that a user may expect but that does not exist → what to use instead."""
 _STEPS = {"solver": ("steps", "learning_rate", "warmup", "scaling", "schedule", "decay", "clip", "project")}
 _POINTS = {"quadrature": ("rule", "degree", "refine"), "test_space": ("kind", "degree")}
+_LENGTHS = {"solver": ("learning_rate", "warmup", "schedule", "decay", "clip")}
 UNUSED: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     "least-squares": {**_STEPS, "network": ("layers", "places", "elements")},
     "elements": {
@@ -53,8 +54,13 @@ UNUSED: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
         **_POINTS,
     },
     "march": {**_STEPS, "network": ("layers", "activation", "places", "elements")},
+    "lbfgs": _LENGTHS,
+    "broyden": _LENGTHS,
+    "gauss-newton": _LENGTHS,
 }
-"""Method → section → keys that it does not read; methods that train a network read them."""
+"""Method → section → keys that it does not read."""
+UNUSED_ON_ALL: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {"langevin": _LENGTHS}
+"""The same for methods that read the keys on mini-batches, but not where every step uses all points."""
 
 
 def validate(source: Source) -> Settings:
@@ -84,7 +90,8 @@ def validate(source: Source) -> Settings:
 def unused_settings(settings: Settings, method: str) -> list[str]:
     """Return the settings that a problem file gives and a method does not use, as ``section.key``."""
     found = []
-    for section, keys in UNUSED.get(method, {}).items():
+    on_all = UNUSED_ON_ALL.get(method, {}) if settings.batch.size == "full" else {}
+    for section, keys in {**UNUSED.get(method, {}), **on_all}.items():
         given = getattr(settings, section).model_fields_set
         found += [f"{section}.{key}" for key in keys if key in given]
     return found

@@ -17,6 +17,9 @@ from vpinn.errors import InputError
 
 Index = NDArray[np.int64]
 Array = NDArray[np.float64]
+ASIDE = 0.25
+"""Shift of the grid along whose cells points are ordered, in its cells: points of regular meshes lie on the edges of an unshifted
+grid, where rounding would decide between two cells, and with it the unit of length."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,8 @@ def cell_order(centers: Array) -> Index:
     bits = min(20, 62 // d)
     low = centers.min(axis=0)
     extent = np.maximum(centers.max(axis=0) - low, 1e-300)
-    grid = np.minimum((centers - low) / extent * 2**bits, 2**bits - 1).astype(np.int64)
+    place = (centers - low) / extent * 2**bits + ASIDE
+    grid = np.minimum(place, 2**bits - 1).astype(np.int64)
     code = np.zeros(n, np.int64)
     for bit in range(bits):
         for axis in range(d):
