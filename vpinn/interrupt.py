@@ -9,7 +9,8 @@ What a signal does depends on the section of code that it arrives in:
 | ``with undisturbed():`` for the replacement of a file | takes effect at the end of the section |
 
 Python runs signal handlers only between its own instructions, so a call into a compiled library delays them until it returns.
-Calls that can take seconds are made through `apart`, which waits for them in an interruptible way.
+Calls that can take seconds are made through `apart`, which waits for them in an interruptible way. Python ignores exceptions in
+some places, for example in callbacks of imports: a signal is handled again after a second, until its section ends.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from types import FrameType, TracebackType
 from typing import NoReturn, TypeVar
 
 _Out = TypeVar("_Out")
+REMINDER = 1.0
+"""Seconds after which a signal is handled once more in a section that it should have ended."""
 
 
 class Stopped(BaseException):
@@ -68,6 +71,7 @@ class Interrupt:
         self.late = False
         self._before: dict[int, object] = {}
         self._message: str | None = None  # of Stopped; None outside of ``abandons``
+        self._reminded = False
 
     def __enter__(self) -> Interrupt:
         """Set the signal handlers; SIGHUP remains ignored if it is ignored already, as under nohup."""
@@ -138,9 +142,11 @@ class Interrupt:
         self.late = True
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        if self.signal is not None and number == signal.SIGINT:
+        if self._reminded:
+            self._reminded = False
+        elif self.signal is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
-        if number == self.LATE:
+        elif number == self.LATE:
             self.late = True
         else:
             self.signal = number
@@ -153,7 +159,17 @@ class Interrupt:
     def _stop(self) -> None:
         number = self.LATE if self.late and self.signal is None else self.signal
         if number is not None and self._message is not None:
+            if number in self._before:
+                reminder = threading.Timer(REMINDER, self._remind, (number,))
+                reminder.daemon = True
+                reminder.start()
             raise Stopped(number, self._message)
+
+    def _remind(self, number: int) -> None:
+        """Handle a signal again if its section goes on: Python drops what is raised in callbacks of imports, and in __del__."""
+        if self._message is not None and signal.getsignal(number) == self._receive:
+            self._reminded = True
+            os.kill(os.getpid(), number)
 
 
 @contextlib.contextmanager

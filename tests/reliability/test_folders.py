@@ -263,7 +263,9 @@ def test_a_run_of_another_folder_goes_on(file: Path, capsys: pytest.CaptureFixtu
         ("x,u\n0.5,many\n", "cannot be read as numbers"),
         ("x,u\n7,1\n", "no point of the reference lies inside the domain"),
         ("x,u,u\n0.5,1,2\n", "more than one column 'u'"),
-        ("x,u\n" + "0" * 200_000 + ",1\n", "cannot be read"),
+        ("x,u\n" + "1" * 200_000 + ",1\n", "values that are not finite"),
+        ("x,u\n0.5,0.5,0.5,0.5\n", "rows of 4 under 2 names"),
+        ("x,u\n0.5,1\n0.5\n", "cannot be read as numbers"),
         ("x,\xff\n".encode("latin-1"), "cannot be read"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
@@ -232,6 +233,25 @@ def test_what_a_library_swallows_ends_the_work_later() -> None:
         with undisturbed():
             reached.append(4)
     assert reached == [1, 2, 4]
+
+
+def test_what_a_library_swallows_is_handled_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As while libraries are imported: Python drops exceptions in callbacks of weak references, of which every import has one."""
+    monkeypatch.setattr("vpinn.interrupt.REMINDER", 0.02)
+    told = list[int]()
+
+    def work() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with contextlib.suppress(BaseException):
+                signal.raise_signal(number)
+            over.wait(30.0)
+            told.append(number)
+
+    over = threading.Event()
+    with Interrupt() as interrupt, pytest.raises(Stopped) as caught, interrupt.abandons():
+        work()
+    assert told == []
+    assert caught.value.exit_code == 130
 
 
 def test_long_calls_are_not_waited_for() -> None:

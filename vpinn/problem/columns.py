@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import csv
+import io
+import os
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -30,13 +33,18 @@ def read_columns(path: Path, what: str) -> dict[str, NDArray[np.float64]]:
     """
     where = printable(str(path), 200)
     try:
-        names, *lines = rows_of(path, MAX_BYTES, what) or [[]]
-        header = [name.strip() for name in names]
-        table = np.array([[float(cell) for cell in row] for row in lines], dtype=np.float64).reshape(-1, len(header) or 1)
+        with open_regular(path) as file, io.TextIOWrapper(file, encoding="utf-8-sig") as text:
+            if os.fstat(file.fileno()).st_size > MAX_BYTES:
+                raise InputError(f"{what} is larger than {MAX_BYTES // 10**6} MB; thin it out", where)
+            header = [name.strip() for name in next(filter(None, csv.reader(text)), [])]
+            with warnings.catch_warnings(action="ignore"):  # of no rows, which are told below
+                table = np.loadtxt(text, delimiter=",", quotechar='"', comments=None, ndmin=2)
+        if len(table) and table.shape[1] != len(header):
+            raise ValueError(f"rows of {table.shape[1]} under {len(header)} names")
     except (OSError, ValueError, csv.Error) as error:
         reason = printable(str(error), 200)
         raise InputError(f"{what} cannot be read as numbers under a header line: {reason}", where) from None
-    if not header or not len(table) or not np.isfinite(table).all():
+    if not len(table) or not np.isfinite(table).all():
         raise InputError(f"{what} has no rows, or values that are not finite", where)
     if twice := [name for k, name in enumerate(header) if name in header[:k]]:
         raise InputError(f"{what} has more than one column {printable(twice[0])!r}; leave one out", where)
