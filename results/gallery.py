@@ -106,6 +106,10 @@ def processor() -> str:
     return named[0] if named else platform.processor() or platform.machine()
 
 
+PEOPLE = """Transcripts of new users, by `python results/people/people.py NAME`: [an engineer](people/engineer.md) in the shell,
+a student in a [notebook](people/notebook.ipynb), a researcher with [a sampler of her own](people/sampler.md)."""
+
+
 def page(names: Sequence[str]) -> str:
     """Return the text of results/README.md."""
     runs = {name: read(name) for name in names}
@@ -117,6 +121,8 @@ def page(names: Sequence[str]) -> str:
         "# Gallery",
         "",
         "Every file of [problems/](../problems), solved with its own settings by `python results/gallery.py`.",
+        "",
+        PEOPLE,
         "",
         f"| {' | '.join(head)} |",
         f"|{'|'.join(['---'] * 3 + ['---:'] * (len(head) - 3))}|",

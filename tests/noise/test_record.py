@@ -108,7 +108,7 @@ def test_a_report_that_was_stopped_after_any_part_ends_as_if_nothing_had_happene
     assert measure(forgetful) != expected  # a record without the generators' states
 
 
-@pytest.mark.parametrize("name", ["noise.json", "recommendation.toml", "figures"])
+@pytest.mark.parametrize("name", ["noise.json", "recommendation.toml", "report.html", "figures"])
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_files_that_no_report_wrote_stay(name: str, overwrite: bool, tmp_path: Path) -> None:
     (tmp_path / name).write_text('{"findings": 3' if name == "noise.json" else "mine")

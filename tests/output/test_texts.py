@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from vpinn.errors import InputError
 from vpinn.features import Elements
@@ -27,6 +29,7 @@ from vpinn.output import (
     problem_rows,
     publish,
     solution_rows,
+    write_summary,
 )
 from vpinn.output.family import family_rows
 from vpinn.output.formula import lowered_form
@@ -245,3 +248,18 @@ def test_a_huge_bound_of_a_family_is_not_shown_as_a_number(bound: float, told: s
     rows = dict(family_rows({**kept, "largest_bound": bound, "judged": judged}, None))
     assert rows["largest error"].startswith(told)
     assert ("error" in rows) == (bound < 1)
+
+
+def test_a_summary_is_a_page_of_the_same_kind(tmp_path: Path) -> None:
+    table = Table("variant", "error")
+    table.add_row(Text("a<b"), "1e-3")
+    told = ["Two of three predictions fail.", "Medians over 3 seeds."]
+    page = write_summary(tmp_path, "Noise & more", told, False, [table], [tmp_path / "absent.png"], "size = 3").read_text()
+    assert "<title>Noise &amp; more</title>" in page
+    assert (
+        page.index('<p class="verdict failed">Two of three')
+        < page.index("<p>Medians")
+        < page.index("<td>a&lt;b</td><td>1e-3</td>")
+    )
+    assert "<pre>size = 3</pre>" in page
+    assert "<img" not in page

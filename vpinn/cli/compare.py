@@ -68,7 +68,8 @@ def compare(  # noqa: PLR0913 (one argument per option)
     Every run has its own process, the same number of seconds to train, the same precision and the same number of threads. All
     variants run with the first seed, then all with the next, so that other load on the machine affects all variants alike. The
     time to measure the error is not counted. The error is the true one if [reference] gives the solution, and the error
-    estimate if not. Step size schedules are stretched to the seconds given. The folder gets comparison.json and figures.
+    estimate if not. Step size schedules are stretched to the seconds given. The folder gets comparison.json, figures and a
+    report.
     """
     if resume and overwrite:
         raise InputError("--resume goes on with the comparison in the folder and --overwrite replaces it; give one of them")
@@ -103,4 +104,4 @@ def compare(  # noqa: PLR0913 (one argument per option)
         for table in as_tables(comparison, courses):
             print_table(table)
             print()
-        say(*notes(comparison, courses), f"Written to {folder}: comparison.json, figures")
+        say(*notes(comparison, courses), f"Written to {folder}: comparison.json, figures, report.html")

@@ -1,6 +1,7 @@
 """Comparison: several ways to solve one problem, compared at equal time and at equal accuracy over several seeds.
 
-In goes a problem file with the settings to vary; out come ``comparison.json``, a table and figures in a folder (`compare`).
+In goes a problem file with the settings to vary; out come a table, and ``comparison.json``, figures and a report in a folder
+(`compare`).
 
 `settings` (the combinations of settings asked for) → `variants` (the problem with each of them, checked) → `course` (one run of
 one seed, its error against time) → `runs` (all runs, one at a time, each in its own process) → `statistics` (over the seeds of
@@ -22,6 +23,7 @@ from vpinn.comparison.table import as_tables, notes
 from vpinn.comparison.variants import make_variants
 from vpinn.errors import InputError
 from vpinn.interrupt import Interrupt
+from vpinn.output import write_summary
 from vpinn.placement import Placement
 from vpinn.process import available_cores
 from vpinn.storage import check_unused, claimed, inside
@@ -46,7 +48,9 @@ def compare(  # noqa: PLR0913 (keywords of the public interface)
     report: Callable[[Moment], None] = lambda moment: None,
     interrupt: Interrupt | None = None,
 ) -> tuple[Comparison, Mapping[Place, Course], Path]:
-    """Run a comparison and write comparison.json and figures into a folder; a signal ends it after the finished runs are saved.
+    """Run a comparison and write comparison.json, figures and report.html into a folder.
+
+    A signal ends it after the finished runs are saved.
 
     Args:
         path: Problem file.
@@ -101,7 +105,9 @@ def compare(  # noqa: PLR0913 (keywords of the public interface)
         run_all(variants, comparison.seeds, seconds, placement, courses, keep, report, interrupt)
         if interrupt.signal is None:
             with interrupt.abandons():
-                draw(comparison, courses, target / "figures")
+                figures = draw(comparison, courses, target / "figures")
+                title, tables = comparison.problem.title or "Comparison", as_tables(comparison, courses)
+                write_summary(target, title, notes(comparison, courses), True, tables, figures)
     return comparison, courses, target
 
 

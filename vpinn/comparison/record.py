@@ -69,7 +69,7 @@ def check_vacant(folder: Path, resume: bool, overwrite: bool) -> None:
     """
     found = read_json(folder / FILE)
     there = found is not None
-    for name in (FILE,) if there else ("figures",):
+    for name in (FILE,) if there else ("figures", "report.html"):
         if os.path.lexists(folder / name) and "question" not in (found or {}):
             raise InputError(f"{folder / name} is there and no comparison wrote it; move it or choose another folder with -o")
     if resume and not there:

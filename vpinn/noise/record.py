@@ -26,7 +26,7 @@ from vpinn.optimization import load_arrays, save_arrays
 from vpinn.placement import host
 
 FILE, REPORT = "noise.npz", "noise.json"
-OWN = (REPORT, "recommendation.toml", "figures")
+OWN = (REPORT, "recommendation.toml", "report.html", "figures")
 """Files of a report in its folder besides the record."""
 _KINDS = {kind.__name__: kind for kind in (Finding, Curve, RateTrial)}
 _Part = TypeVar("_Part")

@@ -22,6 +22,7 @@ from vpinn.output.figures import write_figures
 from vpinn.output.folder import draw, field_formats, publish
 from vpinn.output.given import line_of, points_of
 from vpinn.output.memory import estimate_memory
+from vpinn.output.page import write_summary
 from vpinn.output.plans import problem_rows, rows_in_many_dimensions, rows_in_time, rows_of_eigenproblem, rows_of_inverse
 from vpinn.output.profile import draw_profile
 from vpinn.output.progress import TrainingProgress
@@ -61,4 +62,5 @@ __all__ = [
     "write",
     "write_figures",
     "write_report",
+    "write_summary",
 ]

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from vpinn.noise import Curve, NoiseReport
 from vpinn.output.figures import png
+from vpinn.output.page import write_summary
 from vpinn.output.style import ACCENT, FAINT, INK, TRUTH, figure, literal, styled
 from vpinn.storage import inside, write_atomic
 from vpinn.text import escaped
@@ -146,7 +147,7 @@ PANELS = (
 
 
 def publish_noise(report: NoiseReport, folder: Path) -> list[Path]:
-    """Write noise.json, recommendation.toml and the figures of a noise report.
+    """Write noise.json, recommendation.toml, the figures and report.html of a noise report.
 
     Args:
         report: The report to write.
@@ -165,7 +166,13 @@ def publish_noise(report: NoiseReport, folder: Path) -> list[Path]:
                 files[f"figures/{panel.file}.png"] = png(shown)
     for name, content in files.items():
         write_atomic(inside(folder, name), content)
-    return [folder / name for name in files]
+    figures = [folder / name for name in files if name.endswith(".png")]
+    failing = [finding.quantity for finding in report.findings if finding.verdict.startswith("fails")]
+    some = f"{len(failing)} of {len(report.findings)} predictions fail: {', '.join(failing)}."
+    told = [some if failing else f"None of {len(report.findings)} predictions fails."]
+    title = report.title or "Noise of mini-batches"
+    page = write_summary(folder, title, told, not failing, [noise_table(report)], figures, report.recommendation)
+    return [*(folder / name for name in files), page]
 
 
 def draw_panel(panel: Panel, report: NoiseReport) -> Figure | None:
