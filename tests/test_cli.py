@@ -104,6 +104,7 @@ def test_from_a_new_file_to_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyP
         "solution",
         "error",
         "estimate",
+        "conditions",
         "convergence",
         "quadrature",
     }

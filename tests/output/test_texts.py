@@ -214,17 +214,22 @@ def test_given_points(tmp_path: Path) -> None:
 
 def test_least_squares_says_what_it_will_do() -> None:
     """It does not train the network of the file, and says so where the file describes one."""
+    zero = [{"on": "all", "value": 0}]
     for sections, expected in (
         ({"solver": {"features": 70}}, "70 random features per component"),
         ({"solver": {"tolerance": 1e-6}}, "grows from 60 to at most 1,600 random features per component until"),
     ):
         problem = make_problem(
-            {"shape": "rectangle", "cells": 2}, unknowns={"u": "scalar"}, strong="-div(grad(u)) - 1", **sections
+            {"shape": "rectangle", "cells": 2}, unknowns={"u": "scalar"}, strong="-div(grad(u)) - 1", boundary=zero, **sections
         )
         setup = prepare(problem)
         assert expected in dict(problem_rows(problem, [setup.trial], setup.objective, setup.plan, 4e8))["network"]
     problem = make_problem(
-        {"shape": "rectangle", "cells": 2}, unknowns={"u": "scalar"}, strong="-div(grad(u)) - 1", network={"layers": [9]}
+        {"shape": "rectangle", "cells": 2},
+        unknowns={"u": "scalar"},
+        strong="-div(grad(u)) - 1",
+        boundary=zero,
+        network={"layers": [9]},
     )
     setup = prepare(problem)
     rows = dict(problem_rows(problem, [setup.trial], setup.objective, setup.plan, 4e8))

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from vpinn.errors import InputError
 from vpinn.forms import Graph, Jet, Node, Parameter, Tape, Value, derivatives
+from vpinn.placement import HOST
 from vpinn.problem import Problem
 from vpinn.trial import Jets, Network
 from vpinn.trial.bends import bends
@@ -142,7 +143,7 @@ class Directions:
         with torch.no_grad():
             here = self._residuals(theta, x, fixed, every)
             for _ in range(probes):
-                z = torch.randn(theta.shape, generator=generator, dtype=torch.float64).to(theta)
+                z = torch.randn(theta.shape, generator=generator, dtype=torch.float64, device=HOST).to(theta)
                 ahead, behind = (self._residuals(theta + sign * step * z, x, fixed, every) for sign in (1.0, -1.0))
                 slopes = [(after - before) / (2.0 * step) for after, before in zip(ahead, behind, strict=True)]
                 parts = pair_variances(here, slopes)

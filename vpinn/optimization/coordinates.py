@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from vpinn.objective import Objective
+from vpinn.placement import host
 from vpinn.sampling import NOTHING, Sampler
 from vpinn.sampling.policy import STEP
 
@@ -67,7 +68,7 @@ def directions_found(
         for measure, (index, scale), size in zip(objective.measures, drawn, sizes, strict=True):
             some = generator.permutation(size)[:POINTS]
             batch.append((measure, measure.batch(index[some], scale[some] * size / len(some))))
-        row[:] = objective.sampled(theta, batch)[1].cpu().numpy()
+        row[:] = host(objective.sampled(theta, batch)[1])
         for measure, points in batch:
             if measure.directions is not None:
                 parts += measure.directions.variances(theta, points.x, points.w, points.fixed, seeds, 2)

@@ -107,9 +107,8 @@ def build_problem(
         cell_tags=tuple(domain.cell_tags),
         edge_tags=tuple(domain.mesh.edge_tags) if domain.mesh else (),
     )
-    scope, inferred = make_inferred(
-        settings.infer, source, make_fields(settings.fields, source, _timed(scope, settings), domain, folder)
-    )
+    fields = make_fields(settings.fields, source, _timed(scope, settings), domain, folder)
+    scope, inferred = make_inferred(settings.infer, source, fields)
     scope, parameters = make_parameters(settings, source, scope)
     scope, unknowns = _define(scope, settings, source)
     with together(settings, source, scope, unknowns, python_form is None):
