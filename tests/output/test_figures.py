@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import LogNorm
 
+import vpinn
 from vpinn.domain import CellPoints, rectangle
 from vpinn.objective import make_objective
 from vpinn.optimization import COLUMNS
@@ -20,6 +21,7 @@ from vpinn.output.convergence import convergence_figure
 from vpinn.output.figures import components_of, error_figure, make_scene, solution_figure
 from vpinn.output.quadrature import quadrature_figure
 from vpinn.output.style import colours, magnitudes, power_of_ten, styled
+from vpinn.output.tables import solution_rows
 from vpinn.solution import Solution
 
 Solved = Callable[[str], Solution]
@@ -175,3 +177,23 @@ def test_a_component_that_is_rounding_is_drawn_as_zero() -> None:
     assert (parts["u0"] == x).all()
     assert not parts["u1"].any()
     assert (parts["p"] == 1e-15 * x).all()
+
+
+def test_a_domain_without_a_mesh_has_figures_and_report(tmp_path: Path) -> None:
+    problem = vpinn.make_problem(
+        {"shape": "hypercube", "dimension": 6},
+        unknowns={"u": "scalar"},
+        strong="-div(grad(u)) - 1",
+        boundary=[{"on": "all", "value": 0}],
+        network={"layers": [6]},
+        quadrature={"points": 128},
+        batch={"size": 16, "directions": "auto"},
+        solver={"method": "adam", "steps": 3},
+    )
+    solution = vpinn.solve(problem, tmp_path / "run")
+    assert solution.metrics["directions"]["most"] == 6
+    assert "directions" in dict(solution_rows(solution))
+    drawn = {file.stem for file in (tmp_path / "run" / "figures").iterdir()}
+    assert {"convergence", "solution"} <= drawn
+    assert "conditions" not in drawn
+    assert "of 6 second derivatives at each point" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")

@@ -23,16 +23,15 @@ COLOURS = ("#0b6e99", "#d1495b", "#2a9d58", "#b3732a", "#6a4c93", "#3d8b8b", "#8
 
 def conditions_figure(problem: Problem) -> Figure | None:
     """Return the boundary of a plane domain or solid with its conditions; None on other domains, or without conditions."""
-    mesh, parts = problem.domain.mesh, _parts(problem)
-    if mesh is None or mesh.dimension == 1 or not parts:
+    mesh = problem.domain.mesh
+    if mesh is None or mesh.dimension == 1 or not (parts := _parts(problem, mesh)):
         return None
     return (_of_plane if mesh.dimension == 2 else _of_solid)(mesh, parts)
 
 
-def _parts(problem: Problem) -> Mapping[str, NDArray[np.int64]]:
+def _parts(problem: Problem, mesh: Mesh) -> Mapping[str, NDArray[np.int64]]:
     """Return what is given on parts of the boundary, in words → rows of the boundary's facets."""
-    mesh, found = problem.domain.mesh, dict[str, NDArray[np.int64]]()
-    assert mesh is not None
+    found = dict[str, NDArray[np.int64]]()
     for condition in problem.boundary:
         component = "" if condition.component is None else f"[{condition.component}]"
         what = "residual" if condition.residual is not None else f"value of {condition.unknown}{component}"
