@@ -29,6 +29,16 @@ Case = tuple[str, str, dict[str, Any]]
 
 def problem_of(case: Case) -> vpinn.Problem:
     name, method, sections = case
+    if name == "many dimensions":
+        return vpinn.make_problem(
+            {"shape": "hypercube", "dimension": 6},
+            unknowns={"u": "scalar"},
+            strong="-div(grad(u)) - x[0]",
+            boundary=[{"on": "all", "value": 0}],
+            network={"layers": [8]},
+            quadrature={"points": 256},
+            **sections,
+        )
     boundary = [{"on": "left", "value": "y"}, {"on": ["top", "bottom"], "value": "0.2*y", "impose": "penalty"}]
     if name == "strong":
         boundary.append({"on": "right", "residual": "dot(grad(u), n) - y"})

@@ -20,8 +20,9 @@ FEW: list[Case] = [
     ("strong", "gauss-newton", {"solver": {"steps": 5}}),
     ("strong", "spring", {"solver": {"steps": 10}, "batch": {"size": 60}}),
     ("energy", "evolution", {"solver": {"steps": 4}, "batch": {"size": 60}}),
+    ("many dimensions", "adam", {"solver": {"method": "adam", "steps": 5}, "batch": {"size": 24, "directions": "auto"}}),
 ]
-"""Cases of every way to share work: batches of points, pairs of points, rows, gathered rows, candidates."""
+"""Cases of every way to share work: batches of points, pairs of points, rows, gathered rows, candidates, drawn derivatives."""
 METHODS = ("adam", "sgd", "lbfgs", "broyden", "gauss-newton", "langevin", "evolution")
 DRAWN = ("adam", "sgd", "gauss-newton", "langevin", "evolution")
 """Those that take mini-batches, too."""

@@ -8,6 +8,7 @@ their cost, as for ``sampling.best_batch``.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +25,7 @@ SECOND = 0.125
 GROUPS = 12
 """Batches from whose gradients the variance of the points is measured."""
 POINTS = 32
-"""Most points of each of them: with all second derivatives, they are expensive in many dimensions."""
+"""Most points of each of them in the domain: with all second derivatives, they are expensive in many dimensions."""
 
 
 @dataclass(frozen=True)
@@ -58,27 +59,27 @@ def directions_found(
     """
     directions = objective.directions
     assert directions is not None
-    sizes = [sampler.size for sampler in samplers]
+    size = samplers[0].size
+    share = min(1.0, POINTS / size)
     gradients = np.empty((GROUPS, len(theta)))
     parts = np.zeros(2)
     seeds = torch.Generator().manual_seed(int(generator.integers(2**63)))
     for row in gradients:
         drawn = [sampler.draw(generator, NOTHING) for sampler in samplers]
         batch = []
-        for measure, (index, scale), size in zip(objective.measures, drawn, sizes, strict=True):
-            some = generator.permutation(size)[:POINTS]
-            batch.append((measure, measure.batch(index[some], scale[some] * size / len(some))))
+        for measure, (index, scale) in zip(objective.measures, drawn, strict=True):
+            some = generator.permutation(len(index))[: math.ceil(share * len(index))]
+            batch.append((measure, measure.batch(index[some], scale[some] * len(index) / len(some))))
         row[:] = host(objective.sampled(theta, batch)[1])
         for measure, points in batch:
             if measure.directions is not None:
                 parts += measure.directions.variances(theta, points.x, points.w, points.fixed, seeds, 2)
-    # a batch of `share` of the points has 1/share times the variance
-    share = min(POINTS, sizes[0]) / sizes[0]
+    parts = host(objective.placement.group.sum(torch.from_numpy(parts))[0])  # each worker has seen its share of the points
     noise = float(gradients.var(axis=0, ddof=1).sum())
     signal = max(0.0, float((gradients.mean(axis=0) ** 2).sum()) - noise / GROUPS)
-    parts *= share / GROUPS
+    parts *= share / GROUPS  # a part of the points has 1/share times the variance of all
     every = np.arange(2, directions.most + 1)
     spread = np.array([directions.variance_of((parts[0], parts[1]), int(k)) for k in every])
-    effort = (signal + share * noise + spread) * (STEP + sizes[0] * (1.0 + SECOND * every))
+    effort = (signal + share * noise + spread) * (STEP + size * (1.0 + SECOND * every))
     best = int(np.argmin(effort)) if count is None else count - 2
     return Found(int(every[best]), directions.most, share * noise, float(spread[best]))
