@@ -88,7 +88,8 @@ def row(name: str, metrics: Json, run: Json) -> str:
     """Return the table row of one run, with the largest error of all unknowns."""
 
     def worst(key: str) -> str:
-        values = [errors[key] for errors in metrics["errors"].values() if key in errors]
+        known = metrics["errors"].values() if metrics.get("errors_against") != "elements" else ()
+        values = [errors[key] for errors in known if key in errors]
         return f"{max(values):.1e}" if values else "–"
 
     estimate = metrics["error_estimate"] or {}
