@@ -84,6 +84,7 @@ ENOUGH: dict[str, tuple[Any, dict[str, str], Any, list[dict[str, Any]]]] = {
         [residual("all", "u[0]*n[1] - u[1]*n[0]")],
     ),
     "nonlinear": (SQUARE, {"u": "scalar"}, "div(grad(u)) - u**3", [value("left", "u")]),
+    "huge numbers": (SQUARE, {"u": "scalar"}, "1e300*div(grad(u)) - u", [value("all", "u")]),
 }
 
 

@@ -19,6 +19,7 @@ from vpinn.optimization import COLUMNS
 from vpinn.output import draw
 from vpinn.output.convergence import convergence_figure
 from vpinn.output.figures import components_of, error_figure, make_scene, solution_figure
+from vpinn.output.folder import draw as draw_all
 from vpinn.output.quadrature import quadrature_figure
 from vpinn.output.style import colours, magnitudes, power_of_ten, styled
 from vpinn.output.tables import solution_rows
@@ -197,3 +198,21 @@ def test_a_domain_without_a_mesh_has_figures_and_report(tmp_path: Path) -> None:
     assert {"convergence", "solution"} <= drawn
     assert "conditions" not in drawn
     assert "of 6 second derivatives at each point" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+
+
+def test_ordinary_equations_are_drawn_over_time(tmp_path: Path) -> None:
+    """A field that is the same everywhere has curves over t; figures of an earlier run that it lacks do not stay."""
+    (tmp_path / "run" / "figures").mkdir(parents=True)
+    problem = vpinn.make_problem(
+        {"shape": "interval", "cells": 1, "time": [0, 1]},
+        unknowns={"u": "scalar"},
+        weak="dt(u)*v*dx + u*v*dx",
+        boundary=[{"on": "initial", "value": 1}],
+    )
+    solution = vpinn.solve(problem)
+    for name in ("snapshots.png", "mine.png"):
+        (tmp_path / "run" / "figures" / name).write_bytes(b"old")
+    drawn = {path.name for path in draw_all(solution, tmp_path / "run" / "figures")}
+    assert "solution.png" in drawn
+    left = {path.name for path in (tmp_path / "run" / "figures").iterdir()}
+    assert left == drawn | {"mine.png"}

@@ -152,7 +152,7 @@ class _Symbol:
 
     Attributes:
         terms: expression, component and derivative of every coefficient.
-        values: coefficients [terms, points].
+        values: coefficients [terms, points], relative to the largest of their expression.
         shape: number of expressions and of components.
     """
 
@@ -181,6 +181,10 @@ class _Symbol:
             row[:] = host(value) if isinstance(value, torch.Tensor) else value
         if not np.isfinite(values).all():
             raise InputError("a coefficient is not finite on the boundary")
+        owners = np.array([i for i, *_ in terms], dtype=np.int64)
+        largest = np.zeros(len(expressions))
+        np.maximum.at(largest, owners, np.abs(values).max(axis=1, initial=0.0))
+        values /= np.where(largest > 0.0, largest, 1.0)[owners, None]  # so that no number overflows
         return cls(tuple(terms), values, (len(expressions), offsets(problem)[-1]))
 
     def __call__(self, at: int, slopes: Complex) -> Complex:

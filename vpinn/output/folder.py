@@ -15,6 +15,12 @@ from vpinn.problem import Case
 from vpinn.solution import Solution
 from vpinn.solution_in_time import SolutionInTime
 
+FIGURES = (
+    "conditions", "convergence", "data", "error", "estimate", "fields", "learning", "quadrature", "quantities", "snapshots",
+    "solution", "time", "vector",
+)  # fmt: skip
+"""Names of the figures of a run."""
+
 
 def field_formats(problem: Case) -> tuple[str, ...]:
     """Return the file formats for the fields of a problem: ``output.formats``, or csv by default in more than 3 dimensions.
@@ -66,8 +72,14 @@ def draw(solution: Solution, directory: Path) -> list[Path]:
     """Draw the figures of a steady or time-dependent solution; see `figures.draw` and `instants.draw_in_time`.
 
     A field that was found over space and time at once has those of a steady problem with a coordinate more, and snapshots.
+    Figures of an earlier run that this one does not have are removed.
     """
     if isinstance(solution, MarchedSolution):
-        return draw_in_time(solution, directory)
-    drawn = draw_steady(solution, directory)
-    return drawn + (draw_snapshots(solution, directory) if isinstance(solution, SolutionInTime) else [])
+        drawn = draw_in_time(solution, directory)
+    else:
+        drawn = draw_steady(solution, directory)
+        drawn += draw_snapshots(solution, directory) if isinstance(solution, SolutionInTime) else []
+    for path in (directory / f"{name}.png" for name in FIGURES):
+        if path not in drawn:
+            path.unlink(missing_ok=True)
+    return drawn

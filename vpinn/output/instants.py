@@ -28,6 +28,8 @@ ACROSS = 201
 """Number of instants at which a field is evaluated for a space–time diagram."""
 MOST = 4
 """Largest number of components in a figure, one row each."""
+EVEN = 1e-9
+"""Variation of a field over an interval, relative to its largest value, up to which it is the same everywhere."""
 FLOOR = 1e-17
 """Relative error as which smaller ones, zero included, are drawn on a logarithmic axis."""
 
@@ -40,8 +42,8 @@ def draw_in_time(solution: MarchedSolution, directory: Path) -> list[Path]:
         directory: Folder of the figures; created if it does not exist.
 
     Returns:
-        Paths of the files written: solution.png (at the last instant), snapshots.png, and error.png, time.png and convergence.png
-        if the data exist.
+        Paths of the files written: solution.png (at the last instant, or over time if it is the same everywhere), snapshots.png,
+        and error.png, time.png and convergence.png if the data exist.
 
     Raises:
         StorageError: A file could not be written.
@@ -50,16 +52,24 @@ def draw_in_time(solution: MarchedSolution, directory: Path) -> list[Path]:
         scene = make_scene(solution.problem.domain)
         drawn = {
             "conditions": conditions_figure(solution.posed),
-            "solution": solution_figure(solution, scene),
+            **_fields(solution, scene),
             "fields": fields_figure(solution, scene),
             "vector": vector_figure(solution, scene),
-            "snapshots": _space_and_time(solution) if isinstance(scene, Line) else _snapshots(solution, scene),
             "error": error_figure(solution, scene),
             "time": _error_over_time(solution),
             "quantities": _quantities_over_time(solution),
             "convergence": convergence_figure(solution),
         }
         return write_figures(drawn, directory)
+
+
+def _fields(solution: MarchedSolution, scene: Scene) -> dict[str, Figure]:
+    """Return the figures of the unknowns."""
+    if not isinstance(scene, Line):
+        return {"solution": solution_figure(solution, scene), "snapshots": _snapshots(solution, scene)}
+    if (course := _course(solution)) is not None:
+        return {"solution": course}
+    return {"solution": solution_figure(solution, scene), "snapshots": _space_and_time(solution)}
 
 
 def draw_snapshots(solution: SolutionInTime, directory: Path) -> list[Path]:
@@ -90,16 +100,36 @@ def _snapshots(solution: SolutionInTime, scene: Scene) -> Figure:
     return shown
 
 
-def _space_and_time(solution: MarchedSolution) -> Figure:
-    """Return a figure for an interval, one row per component: the field over t and x, and curves over x at a few instants."""
+def _over_interval(solution: MarchedSolution) -> tuple[list[str], Array, Array, Array]:
+    """Return names of components, instants [T], places on an interval [n], and the components there [components, T, n]."""
     problem, stage = solution.march
     scene = make_scene(problem.domain)
     order = np.argsort(scene.points.x[:, 0])
     field, x = stage.at(scene.points), scene.points.x[order, 0]
     times = np.linspace(stage.marched.course.breaks[0], stage.marched.course.end, ACROSS)
     whole = np.stack([field(float(t))[:, 0] for t in times], axis=1)[:, :, order]
-    names = list(components_of(solution.at(scene.points)))[:MOST]
-    shown = figure(10.0, 3.2 * len(names) + 0.4, problem.title)
+    return list(components_of(solution.at(scene.points)))[:MOST], times, x, whole
+
+
+def _course(solution: MarchedSolution) -> Figure | None:
+    """Return a figure of components over time, for ordinary differential equations; None if a field varies along an interval."""
+    names, times, _, whole = _over_interval(solution)
+    if (np.ptp(whole, axis=2) > EVEN * np.abs(whole).max(axis=(1, 2))[:, None]).any():
+        return None
+    shown = figure(6.5, 1.9 * len(names) + 0.6, solution.posed.title)
+    grid = shown.subplots(len(names), sharex=True, squeeze=False)[:, 0]
+    for name, values, axes in zip(names, whole, grid, strict=False):
+        axes.plot(times, values[:, 0], color=ACCENT)
+        axes.set_ylabel(name)
+        axes.grid(True)
+    grid[-1].set_xlabel("t")
+    return shown
+
+
+def _space_and_time(solution: MarchedSolution) -> Figure:
+    """Return a figure for an interval, one row per component: the field over t and x, and curves over x at a few instants."""
+    names, times, x, whole = _over_interval(solution)
+    shown = figure(10.0, 3.2 * len(names) + 0.4, solution.posed.title)
     grid = shown.subplots(len(names), 2, squeeze=False)
     for name, values, (left, right) in zip(names, whole, grid, strict=False):
         tone, norm = colours(values)
