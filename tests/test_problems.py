@@ -110,6 +110,7 @@ PINNED: Mapping[str, tuple[Callable[[Metrics], float], float]] = {
     "helmholtz": (l2("u"), 1e-8),
     "hypercube_5d": (l2("u"), 5e-3),
     "hypercube_strong": (l2("u"), 2e-5),
+    "inseparable": (l2("u"), 2e-2),
     "interval_1d": (l2("u"), 1e-9),
     "kovasznay": (l2("p"), 1e-8),
     "l_shape": (l2("u"), 1e-6),
