@@ -14,6 +14,7 @@ import shutil
 import stat
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -23,6 +24,8 @@ from vpinn.interrupt import undisturbed
 
 LOCK = ".lock"
 """Name of the lock file in a run folder. The operating system releases the lock when the process ends, even if it is killed."""
+PATIENCE = 0.5
+"""Seconds for which a lock is waited for: a process that a run was starting when it was killed holds it for a moment longer."""
 SCRATCH = "vpinn-"
 """Prefix of the names of temporary folders."""
 PART = ".vpinn-part"
@@ -230,12 +233,16 @@ def _lock(folder: Path) -> int:
         InputError: Another process has locked the folder.
         OSError: The lock file could not be created.
     """
+    until = time.monotonic() + PATIENCE
     while True:
         handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(handle)
+            if time.monotonic() < until:
+                time.sleep(PATIENCE / 50.0)
+                continue
             raise InputError(f"another run writes into {folder}; wait for its end or choose another folder with -o") from None
         except OSError:  # the file system does not support locks
             return handle

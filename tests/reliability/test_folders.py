@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import multiprocessing
 import os
 import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -308,3 +310,14 @@ def test_components_that_are_missing_and_many_dimensions(tmp_path: Path) -> None
     path.write_text("x0,x1,x2,x3,u\n0.5,0.5,0.5,0.5,2\n2,2,2,2,2\n")
     found = read_reference(path, Hypercube((0.0,) * 4, (1.0,) * 4), {"u": ()})
     assert (found.points.shape, found.outside) == ((1, 4), 1)
+
+
+def test_a_lock_that_ends_in_a_moment_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that a killed run was starting still has its lock until it loads another program."""
+    monkeypatch.setattr("vpinn.storage.PATIENCE", 20.0)
+    handle = os.open(tmp_path / LOCK, os.O_RDWR | os.O_CREAT)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    release = threading.Timer(0.1, os.close, (handle,))
+    release.start()
+    with claimed(tmp_path):
+        assert release.finished.is_set()
