@@ -165,6 +165,12 @@ def test_values_at_points(file: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert main(["evaluate", "here", "--at", "points.csv", "-o", "values.npz"]) == 0
     with np.load("values.npz") as archive:
         assert archive["u"].shape == (1,)
+    state = {path.name: path.read_bytes() for path in Path("here").iterdir() if path.is_file()}
+    Path("link.npz").symlink_to("here/checkpoint.npz")
+    for onto in ("here/checkpoint.npz", "here/history.csv", "link.npz"):
+        assert "is a file that the run in" in failed(capsys, "evaluate", "here", "--at", "0.5,0.5", "-o", onto)[1]
+        assert failed(capsys, "export", "here", "-o", onto)[0] == 2
+    assert {path.name: path.read_bytes() for path in Path("here").iterdir() if path.is_file()} == state
     assert failed(capsys, "evaluate", "here")[0] == 2
     assert failed(capsys, "evaluate", "here", "--at", "1,2,3")[1] == "--at: a point has 2 coordinates (x, y), got 3"
 
@@ -327,6 +333,14 @@ def test_a_log_is_lines_of_json(file: Path, capsys: pytest.CaptureFixture[str]) 
     assert lines[-1]["estimate"] == metrics["error_estimate"]["relative_energy"]
     assert main(["solve", str(file), "--overwrite", "--log", "-"]) == 0
     assert all(json.loads(line)["event"] for line in capsys.readouterr().out.splitlines())
+    assert main(["solve", str(file), "-q", "--overwrite", "--log", "run.jsonl"]) == 0  # replaces a log
+    capsys.readouterr()
+    for kept in (file, Path("results/torsion/checkpoint.npz")):
+        before = kept.read_bytes()
+        code, line = failed(capsys, "solve", str(file), "--overwrite", "-q", "--log", str(kept))
+        assert code == 2
+        assert "is there and is no log of a run" in line
+        assert kept.read_bytes() == before
     code, line = failed(capsys, "solve", str(file), "--overwrite", "-q", "--log", "nowhere/run.jsonl")
     assert code == 4
     assert "nowhere/run.jsonl: cannot be written" in line

@@ -81,6 +81,23 @@ def check_copies(folder: Path, copies: Mapping[str, bytes]) -> None:
             raise _foreign(path)
 
 
+def check_target(path: Path) -> None:
+    """Refuse to write fields or a picture onto a file that a run needs; its field files and figures may be replaced.
+
+    Args:
+        path: The file to write; links are followed.
+
+    Raises:
+        InputError: It is the state of a run or noise report, its history, or a copy of a file that its problem names.
+    """
+    path = path.resolve()
+    for folder in path.parents:
+        record = _record_of(folder, damaged=True)
+        needed = () if record is None else (CHECKPOINT, HISTORY, *record.get("files", ()))
+        if path.relative_to(folder).as_posix() in (*needed, *(("noise.npz",) if (folder / "noise.json").exists() else ())):
+            raise InputError(f"{path.name} is a file that the run in {folder} needs; choose another name", "--output")
+
+
 def holds(path: Path, content: bytes) -> bool:
     """Return whether ``path`` is a regular file with exactly this content."""
     try:

@@ -17,6 +17,7 @@ from vpinn.domain import Inside, Mesh, Points, located_points
 from vpinn.errors import InputError
 from vpinn.output import formats
 from vpinn.output.canvas import Canvas, make_canvas, select
+from vpinn.run_files import check_target
 from vpinn.solution import Solution
 from vpinn.storage import write_atomic
 
@@ -123,7 +124,8 @@ def export(solution: Solution, path: str | Path, refine: int = 0, points: ArrayL
         The path of the file.
 
     Raises:
-        InputError: The suffix is unknown, the mesh would be too fine, or the format cannot hold more than three dimensions.
+        InputError: The suffix is unknown, the mesh would be too fine, the format cannot hold more than three dimensions, or a run
+            needs the file that is there.
         StorageError: The file could not be written.
     """
     path = Path(path)
@@ -131,6 +133,7 @@ def export(solution: Solution, path: str | Path, refine: int = 0, points: ArrayL
         raise InputError(f"{path.name!r} has no known format; give a name that ends in {', '.join(WRITERS)}")
     if not 0 <= refine <= 4:
         raise InputError(f"refine must be between 0 and 4, got {refine}")
+    check_target(path)
     WRITERS[path.suffix](_gather(solution, path.suffix, refine, points), path)
     return path
 

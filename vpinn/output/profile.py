@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from vpinn.output.figures import components_of, png
 from vpinn.output.series import fields_along
 from vpinn.output.style import INK, TRUTH, figure, styled
+from vpinn.run_files import check_target
 from vpinn.solution import Solution
 from vpinn.storage import write_atomic
 
@@ -24,8 +25,10 @@ def draw_profile(solution: Solution, points: NDArray[np.float64], path: Path) ->
         path: The file.
 
     Raises:
+        InputError: A run needs the file that is there.
         StorageError: The file could not be written.
     """
+    check_target(path)
     with styled():
         write_atomic(path, png(_figure(solution, points)))
 

@@ -12,6 +12,7 @@ from vpinn.errors import InputError
 from vpinn.output import formats
 from vpinn.output.canvas import make_canvas
 from vpinn.output.fields import Fields, export, fields_at, fields_on
+from vpinn.run_files import check_target
 from vpinn.solution import Solution
 from vpinn.solution_in_time import SolutionInTime
 from vpinn.storage import write_atomic
@@ -44,6 +45,7 @@ def export_in_time(solution: SolutionInTime, path: Path, refine: int = 0, points
         return _collection(solution, path, refine)
     if path.suffix not in (".csv", ".npz"):
         return [export(solution.snapshot(solution.times[-1]), path, refine)]
+    check_target(path)
     fields = _all_instants(solution, refine) if points is None else fields_in_time(solution, points)
     content = formats.csv(fields.x, fields.values, fields.axes) if path.suffix == ".csv" else _npz(fields)
     write_atomic(path, content)

@@ -13,15 +13,18 @@ from vpinn.solving.events import Event
 
 CURVES = ("loss", "error", "estimate", "residual")
 """Entries of events that TensorBoard draws."""
+EVENT = b'{"event"'
+"""Beginning of a log."""
 
 
 class JsonLines:
     """Writes one JSON object per event and line, flushed at once, so that another program can follow the run.
 
     Args:
-        file: path of the file, replaced if it exists, or an open stream, which stays open.
+        file: path of the file, or an open stream, which stays open. A log of an earlier run is replaced.
 
     Raises:
+        InputError: there is a file that is no log.
         StorageError: the file cannot be written.
     """
 
@@ -31,6 +34,8 @@ class JsonLines:
             self._stream = file
             return
         try:
+            if not _is_log(Path(file)):
+                raise InputError(f"{file} is there and is no log of a run; move it or choose another name", "--log")
             stream = open(file, "w", encoding="utf-8")  # noqa: SIM115 (closed at the end of the with block)
         except OSError as error:
             raise StorageError(f"{file}: cannot be written: {error.strerror or error}") from None
@@ -51,6 +56,14 @@ class JsonLines:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Close the file."""
         self._owned.close()
+
+
+def _is_log(file: Path) -> bool:
+    """Return whether a file may be replaced: it does not exist, is empty, begins with an event, or is a device or a pipe."""
+    if not file.is_file():
+        return True
+    with file.open("rb") as content:
+        return content.read(len(EVENT)) in (b"", EVENT)
 
 
 class TensorBoard:
