@@ -4,13 +4,15 @@ Usage::
 
     python tests/benchmarks/directions.py [--dimensions 10 30 100 300 1000] [--points 32] [--drawn 16] [--repeats 7]
 
-The problem is -Δu = f on the ball with u = 0 on the sphere, with a network of two layers of 64. Times are processor seconds of
-value and gradient on one batch, medians over repeats in which both ways alternate; memory is that of the process after each.
+The problem is -Δu = f on a ball of volume about one with u = 0 on the sphere, with a network of two layers of 64. Times are
+processor seconds of value and gradient on one batch, medians over repeats in which both ways alternate; memory is that of the
+process after each.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import platform
 import statistics
@@ -30,7 +32,7 @@ from vpinn.trial import make_trial
 def objective_of(dimension: int, drawn: int, points: int) -> tuple[Objective, torch.Tensor]:
     """Return the objective that draws ``drawn`` second derivatives, and parameters."""
     problem = vpinn.make_problem(
-        {"shape": "ball", "dimension": dimension},
+        {"shape": "ball", "dimension": dimension, "radius": (dimension / (2 * math.pi * math.e)) ** 0.5},
         unknowns={"u": "scalar"},
         strong=["-div(grad(u)) - 1 - x[0]"],
         boundary=[{"on": "all", "value": 0}],

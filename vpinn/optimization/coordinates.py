@@ -1,9 +1,9 @@
 """Choose how many second derivatives each point of a mini-batch takes, from the variances of points and of directions.
 
 With b points and k of d second derivatives each, the gradient has the variance V_p/b + V_d(k)/b. A step costs as much as
-c + b(1 + k/8) points, since a second derivative takes about an eighth of the time of value and gradient
-(``tests/benchmarks/directions.py``). The best k minimises (‖g‖² + (V_p + V_d(k))/b)(c + b(1 + k/8)): the number of steps times
-their cost, as for ``sampling.best_batch``.
+c + b(1 + k/2) points, since a second derivative takes about half the time of value and gradient where points are many
+(0.3 to 0.6, ``tests/benchmarks/directions.py --points 512``). The best k minimises (‖g‖² + (V_p + V_d(k))/b)(c + b(1 + k/2)): the
+number of steps times their cost, as for ``sampling.best_batch``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from vpinn.placement import host
 from vpinn.sampling import NOTHING, Sampler
 from vpinn.sampling.policy import STEP
 
-SECOND = 0.125
+SECOND = 0.5
 """Cost of a second derivative over that of value and gradient."""
 GROUPS = 12
 """Batches from whose gradients the variance of the points is measured."""

@@ -1,4 +1,4 @@
-"""Second derivatives of a network by some coordinates of each point, at a cost that does not depend on the dimension."""
+"""Second derivatives of a network by some coordinates of each point, by one forward sweep for each of them."""
 
 from __future__ import annotations
 
