@@ -191,7 +191,10 @@ def test_a_domain_without_a_mesh_has_figures_and_report(tmp_path: Path) -> None:
         batch={"size": 16, "directions": "auto"},
         solver={"method": "adam", "steps": 3},
     )
-    solution = vpinn.solve(problem, tmp_path / "run")
+    vpinn.solve(problem.replace(output={"formats": ["npz"]}), tmp_path / "run")
+    assert (tmp_path / "run" / "solution.npz").exists()
+    solution = vpinn.solve(problem, tmp_path / "run", overwrite=True)
+    assert [path.name for path in (tmp_path / "run").glob("solution.*")] == ["solution.csv"]  # no field of an earlier run
     assert solution.metrics["directions"]["most"] == 6
     assert "directions" in dict(solution_rows(solution))
     drawn = {file.stem for file in (tmp_path / "run" / "figures").iterdir()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from vpinn.errors import InputError
@@ -12,6 +13,7 @@ from vpinn.output.instants import draw_in_time, draw_snapshots
 from vpinn.output.report import write_report
 from vpinn.output.series import export_in_time
 from vpinn.problem import Case
+from vpinn.run_files import FIELDS
 from vpinn.solution import Solution
 from vpinn.solution_in_time import SolutionInTime
 
@@ -43,7 +45,7 @@ def field_formats(problem: Case) -> tuple[str, ...]:
 
 
 def publish(solution: Solution, folder: Path) -> dict[str, str]:
-    """Write field files, figures and the report of a solution into its run folder.
+    """Write field files, figures and the report of a solution into its run folder, in place of those of an earlier run.
 
     Args:
         solution: Solution of a finished run.
@@ -63,6 +65,8 @@ def publish(solution: Solution, folder: Path) -> dict[str, str]:
         written = [export_in_time(solution, target, refine)[0] for target in targets]
     else:
         written = [export(solution, folder / f"solution.{name}", refine) for name in field_formats(problem)]
+    beside = [path.with_suffix(".vtu") for path in written if path.suffix == ".pvd"]
+    _remove_others((folder / name for name in FIELDS), [*written, *beside])
     draw(solution, folder / "figures")
     report = write_report(solution, folder)
     return {"field": ", ".join(map(str, written)), "figures": str(folder / "figures"), "report": str(report)}
@@ -79,7 +83,12 @@ def draw(solution: Solution, directory: Path) -> list[Path]:
     else:
         drawn = draw_steady(solution, directory)
         drawn += draw_snapshots(solution, directory) if isinstance(solution, SolutionInTime) else []
-    for path in (directory / f"{name}.png" for name in FIGURES):
-        if path not in drawn:
-            path.unlink(missing_ok=True)
+    _remove_others((directory / f"{name}.png" for name in FIGURES), drawn)
     return drawn
+
+
+def _remove_others(known: Iterable[Path], written: Collection[Path]) -> None:
+    """Remove files with known names that an earlier run wrote, and this one did not."""
+    for path in known:
+        if path not in written:
+            path.unlink(missing_ok=True)
